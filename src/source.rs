@@ -1,0 +1,1 @@
+//! Source ids and spans.
