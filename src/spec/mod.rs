@@ -1,1 +1,16 @@
 //! What users write: manifests read from YAML or JSON into a tree with spans, then into types.
+
+pub mod analysis;
+pub mod decode;
+pub mod defaults;
+pub mod experiment;
+pub mod kubernetes;
+pub mod meta;
+pub mod metric_provider;
+pub mod rollout;
+pub mod rollout_status;
+mod text_enum;
+pub mod traffic_routing;
+
+#[cfg(test)]
+mod round_trip_tests;
