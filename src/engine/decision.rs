@@ -1,0 +1,177 @@
+//! What a decision consists of.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::spec::analysis::{AnalysisRun, Measurement, Metric};
+use crate::spec::experiment::Experiment;
+use crate::spec::kubernetes::Service;
+use crate::spec::rollout::{SetHeaderRoute, SetMirrorRoute};
+use crate::spec::rollout_status::{RolloutStatus, WeightDestination};
+use crate::time::Timestamp;
+
+use super::observed::ReplicaSet;
+
+/// The outcome of one reconciliation. `S` is the type of the object's status.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision<S> {
+    /// The object's next `.status`; none when it is to stay as it is.
+    pub status: Option<S>,
+    /// What to do to the world, in this order.
+    pub actions: Vec<Action>,
+    /// When to decide again although nothing else happened.
+    pub wake_at: Option<Timestamp>,
+    /// Kubernetes events about the object, in order.
+    pub events: Vec<Event>,
+    /// In words, why this and not more was done.
+    pub reasons: Vec<String>,
+    /// Why the reconciliation broke off. What was decided before stands; the driver tries again
+    /// after a back-off, or as soon as something observed has changed.
+    pub failure: Option<String>,
+}
+
+impl<S> Default for Decision<S> {
+    fn default() -> Self {
+        Self {
+            status: None,
+            actions: Vec::new(),
+            wake_at: None,
+            events: Vec::new(),
+            reasons: Vec::new(),
+            failure: None,
+        }
+    }
+}
+
+impl<S> Decision<S> {
+    /// Asks to be called at `at`, or earlier if that was asked before.
+    pub fn wake(&mut self, at: Timestamp) {
+        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+/// A Kubernetes event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    pub kind: EventKind,
+    pub reason: String,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EventKind {
+    Normal,
+    Warning,
+}
+
+impl Event {
+    pub fn normal(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            kind: EventKind::Normal,
+            reason: reason.into(),
+            message: message.into(),
+        }
+    }
+
+    pub fn warning(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            kind: EventKind::Warning,
+            reason: reason.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// Something to do to the world. Names are of objects in the decided object's namespace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Action {
+    /// Change the decided Rollout itself, outside its status.
+    PatchRollout(RolloutPatch),
+    /// Create it, with the status left to the ReplicaSet controller.
+    CreateReplicaSet(Box<ReplicaSet>),
+    /// Replace metadata and spec; the status given is ignored.
+    UpdateReplicaSet(Box<ReplicaSet>),
+    DeleteReplicaSet {
+        name: String,
+    },
+    CreateService(Box<Service>),
+    DeleteService {
+        name: String,
+    },
+    /// Point a service at the pods with this template hash (none: drop the hash from its
+    /// selector); `managed_by` is written as [`super::MANAGED_BY_ANNOTATION`] where given.
+    SelectService {
+        name: String,
+        hash: Option<String>,
+        managed_by: Option<String>,
+    },
+    /// Give the objects of the Rollout's traffic routers this content.
+    SetTraffic(RouteTable),
+    CreateAnalysisRun(Box<AnalysisRun>),
+    TerminateAnalysisRun {
+        name: String,
+    },
+    DeleteAnalysisRun {
+        name: String,
+    },
+    CreateExperiment(Box<Experiment>),
+    TerminateExperiment {
+        name: String,
+    },
+    DeleteExperiment {
+        name: String,
+    },
+    /// Set `spec.replicas` of the Deployment of a workloadRef.
+    ScaleDeployment {
+        name: String,
+        replicas: i32,
+    },
+    /// Evict a pod (restartAt).
+    EvictPod {
+        name: String,
+    },
+    /// Replace labels and annotations of a running pod.
+    UpdatePodMetadata {
+        name: String,
+        labels: BTreeMap<String, String>,
+        annotations: BTreeMap<String, String>,
+    },
+    /// Take a measurement of this metric, arguments resolved. The answer is an argument of the
+    /// next decision on the run. `resume` is the unfinished measurement to go on with.
+    Measure {
+        metric: Box<Metric>,
+        resume: Option<Box<Measurement>>,
+    },
+    /// Stop an unfinished measurement (a Job) of this metric.
+    StopMeasurement {
+        metric: Box<Metric>,
+        measurement: Box<Measurement>,
+    },
+}
+
+/// Changes of a Rollout outside its status.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutPatch {
+    /// Annotations to set, or to remove where none.
+    pub annotations: BTreeMap<String, Option<String>>,
+    /// `spec.replicas` to set.
+    pub replicas: Option<i32>,
+}
+
+/// What a Rollout's traffic routers shall contain: weights by service, and managed routes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RouteTable {
+    /// Sum of all weights, 100 by default (`maxTrafficWeight`).
+    pub max_weight: i32,
+    pub canary: WeightDestination,
+    pub stable: WeightDestination,
+    /// Services of an experiment's templates.
+    pub additional: Vec<WeightDestination>,
+    /// Managed header routes in the order of `managedRoutes`.
+    pub header_routes: Vec<SetHeaderRoute>,
+    pub mirror_routes: Vec<SetMirrorRoute>,
+}
+
+/// The decision on a Rollout.
+pub type RolloutDecision = Decision<RolloutStatus>;
