@@ -500,6 +500,9 @@ fn drained_count(set: Option<&ReplicaSet>, desired: i64, surplus: i64, count: i6
 /// Canary and stable counts whose share comes closest to the weight. They sum to `replicas`, or to
 /// one more if pods may surge. Neither side is empty at a weight between none and all, if at least
 /// two pods are allowed.
+///
+/// Reproduced from the reference: without surge, a weight half a pod below all of them (95 of 100
+/// for 10 pods, 75 for 2) leaves no option, and the canary gets none.
 fn replicas_closest_to_weight(
     replicas: i64,
     weight: i32,

@@ -588,14 +588,21 @@ proptest! {
     fn closest_counts_sum_up_and_grow_with_the_weight(
         replicas in 1..200i64, weight in 0..100i32, surge in 0..3i32,
     ) {
+        let without_option = |weight: i32| {
+            surge == 0 && 2 * replicas * i64::from(weight) == 100 * (2 * replicas - 1)
+        };
         let (canary, stable) = replicas_closest_to_weight(replicas, weight, 100, surge);
         let total = canary + stable;
         prop_assert!(total == replicas || (surge > 0 && total == replicas + 1));
-        if weight > 0 && replicas + i64::from(surge) > 1 {
-            prop_assert!(canary > 0 && stable > 0);
+        if replicas > 1 && without_option(weight) {
+            prop_assert_eq!((canary, stable), (0, replicas));
+        } else {
+            if weight > 0 && replicas + i64::from(surge) > 1 {
+                prop_assert!(canary > 0 && stable > 0);
+            }
+            let (next, _) = replicas_closest_to_weight(replicas, weight + 1, 100, surge);
+            prop_assert!(next >= canary || without_option(weight + 1));
         }
-        let (next, _) = replicas_closest_to_weight(replicas, weight + 1, 100, surge);
-        prop_assert!(next >= canary);
     }
 
     #[test]
