@@ -213,3 +213,31 @@ pub struct ApisixRoute {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
 }
+
+impl RolloutTrafficRouting {
+    /// Whether any router is named; settings alone route nothing.
+    pub fn has_router(&self) -> bool {
+        let Self {
+            istio,
+            nginx,
+            alb,
+            smi,
+            ambassador,
+            app_mesh,
+            traefik,
+            managed_routes: _,
+            apisix,
+            plugins,
+            max_traffic_weight: _,
+        } = self;
+        istio.is_some()
+            || nginx.is_some()
+            || alb.is_some()
+            || smi.is_some()
+            || ambassador.is_some()
+            || app_mesh.is_some()
+            || traefik.is_some()
+            || apisix.is_some()
+            || !plugins.is_empty()
+    }
+}

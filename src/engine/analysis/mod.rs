@@ -1,1 +1,2 @@
 //! The AnalysisRun engine.
+pub mod templates;

@@ -1,0 +1,190 @@
+//! Selectors of the stable, canary, active and preview services.
+
+use crate::engine::{Action, Event, MANAGED_BY_ANNOTATION, POD_TEMPLATE_HASH_LABEL};
+use crate::spec::kubernetes::Service;
+use crate::spec::rollout_status::PingPongType;
+
+use super::context::Context;
+use super::pause::halt_reason;
+use super::replicas;
+
+/// The pod template hash in a service's selector, "" where there is none.
+pub(super) fn selected_hash(service: &Service) -> &str {
+    service
+        .spec
+        .selector
+        .get(POD_TEMPLATE_HASH_LABEL)
+        .map_or("", String::as_str)
+}
+
+impl Context<'_> {
+    /// Points a service at a hash, unless it is there already, and marks it as managed.
+    pub(super) fn select(&mut self, name: &str, hash: &str) {
+        let Some(service) = self.service(name) else {
+            return;
+        };
+        let managed = service
+            .metadata
+            .annotations
+            .contains_key(MANAGED_BY_ANNOTATION);
+        let previous = service.spec.selector.get(POD_TEMPLATE_HASH_LABEL).cloned();
+        if previous.as_deref() == Some(hash) && managed {
+            return;
+        }
+        let mut service = service.clone();
+        let owner = self.rollout.metadata.name.clone();
+        service
+            .spec
+            .selector
+            .insert(POD_TEMPLATE_HASH_LABEL.to_owned(), hash.to_owned());
+        service
+            .metadata
+            .annotations
+            .entry(MANAGED_BY_ANNOTATION.to_owned())
+            .or_insert_with(|| owner.clone());
+        self.services.insert(name.to_owned(), service);
+        self.act(Action::SelectService {
+            name: name.to_owned(),
+            hash: Some(hash.to_owned()),
+            managed_by: (!managed).then_some(owner),
+        });
+        self.event(Event::normal(
+            "SwitchService",
+            format!(
+                "Switched selector for service '{name}' from '{}' to '{hash}'",
+                previous.unwrap_or_default()
+            ),
+        ));
+    }
+
+    /// Points a service at a ReplicaSet if that can serve. A service that is taken over for the
+    /// first time wants all pods available, later one is enough.
+    pub(super) fn select_set(
+        &mut self,
+        name: &str,
+        index: Option<usize>,
+        check_availability: bool,
+    ) {
+        let Some(set) = index.and_then(|index| self.replica_sets.get(index)) else {
+            return;
+        };
+        if name.is_empty() {
+            return;
+        }
+        let Some(service) = self.service(name) else {
+            self.decision
+                .failure
+                .get_or_insert(format!("service \"{name}\" not found"));
+            return;
+        };
+        if selected_hash(service) == set.hash() {
+            return;
+        }
+        let managed = service
+            .metadata
+            .annotations
+            .contains_key(MANAGED_BY_ANNOTATION);
+        let serves =
+            (managed || replicas::is_available(Some(set))) && set.status.available_replicas > 0;
+        if check_availability && !serves {
+            let reason = format!(
+                "service {name} is not pointed at {} before its pods are available",
+                set.name()
+            );
+            self.reason(reason);
+            return;
+        }
+        let hash = set.hash().to_owned();
+        self.select(name, &hash);
+    }
+
+    pub(super) fn reconcile_preview_service(&mut self) {
+        let Some(blue_green) = &self.rollout.spec.strategy.blue_green else {
+            return;
+        };
+        let name = blue_green.preview_service.clone();
+        if name.is_empty() {
+            return;
+        }
+        if let Some(reason) = halt_reason(&self.rollout) {
+            self.reason(format!("the preview service stays: {reason}"));
+            return;
+        }
+        if let Some(hash) = self.new_set().map(|set| set.hash().to_owned()) {
+            self.select(&name, &hash);
+        }
+    }
+
+    pub(super) fn reconcile_active_service(&mut self) {
+        let Some(blue_green) = &self.rollout.spec.strategy.blue_green else {
+            return;
+        };
+        let name = blue_green.active_service.clone();
+        if let Some(reason) = halt_reason(&self.rollout) {
+            self.reason(format!("the active service stays: {reason}"));
+            return;
+        }
+        let Some(new) = self.new_set() else { return };
+        if !self.is_ready_for_pause() || !replicas::is_saturated(&self.rollout, Some(new)) {
+            self.reason("the active service stays until all pods of the new version are available");
+            return;
+        }
+        let new_hash = new.hash().to_owned();
+        let mut hash = self
+            .service(&name)
+            .map(|service| selected_hash(service).to_owned())
+            .unwrap_or_default();
+        if self.is_fast_tracked()
+            || (self.is_blue_green_pause_over() && self.is_pre_promotion_analysis_over())
+        {
+            hash = new_hash;
+        }
+        if self.rollout.status.abort {
+            hash.clone_from(&self.rollout.status.stable_rs);
+        }
+        self.select(&name, &hash);
+    }
+
+    /// Services of a canary: ping-pong first, then stable, then canary.
+    pub(super) fn reconcile_canary_services(&mut self) {
+        let Some(canary) = self.rollout.spec.strategy.canary.clone() else {
+            return;
+        };
+        if canary.ping_pong.is_some() && !self.is_fully_promoted() {
+            let (_, name) = self.stable_and_canary_services();
+            let new = self.new;
+            self.select_set(&name, new, false);
+        }
+        let (new, stable) = (self.new, self.stable);
+        self.select_set(&canary.stable_service, stable, true);
+        if self.is_aborted() {
+            // With a router the switch back follows the weights, see `reconcile_traffic`.
+            if canary.traffic_routing.is_none() {
+                self.select_set(&canary.canary_service, stable, true);
+            }
+            return;
+        }
+        if self.rolling_back_from().is_some() {
+            self.reason("the canary service stays until stable can serve all traffic again");
+            return;
+        }
+        self.select_set(&canary.canary_service, new, true);
+    }
+
+    /// Names of the services with the stable and the canary pods, of a ping-pong pair if there is
+    /// one.
+    pub(super) fn stable_and_canary_services(&self) -> (String, String) {
+        let Some(canary) = &self.rollout.spec.strategy.canary else {
+            return (String::new(), String::new());
+        };
+        match &canary.ping_pong {
+            Some(pair) => match self.rollout.status.canary.stable_ping_pong {
+                PingPongType::Ping => (pair.ping_service.clone(), pair.pong_service.clone()),
+                PingPongType::Pong | PingPongType::Unset => {
+                    (pair.pong_service.clone(), pair.ping_service.clone())
+                }
+            },
+            None => (canary.stable_service.clone(), canary.canary_service.clone()),
+        }
+    }
+}

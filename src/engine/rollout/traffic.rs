@@ -1,0 +1,308 @@
+//! Weights and managed routes for the traffic routers.
+
+use crate::engine::{Action, Event, REVISION_ANNOTATION, RouteTable};
+use crate::spec::rollout::{SetHeaderRoute, SetMirrorRoute};
+use crate::spec::rollout_status::{TrafficWeights, WeightDestination};
+
+use super::context::Context;
+use super::{experiment_step, messages, replicas, steps};
+
+impl Context<'_> {
+    /// Decides what the routers shall contain, and the weights that the status shows.
+    pub(super) fn reconcile_traffic(&mut self) {
+        let Some(canary) = self.rollout.spec.strategy.canary.clone() else {
+            return;
+        };
+        let Some(routing) = &canary.traffic_routing else {
+            self.next.canary.weights = None;
+            return;
+        };
+        if !routing.has_router() {
+            self.next.canary.weights = None;
+            return;
+        }
+        let max_weight = self.rollout.spec.max_traffic_weight_or_default();
+        let mut weight = 0;
+        let mut additional = Vec::new();
+        let mut managed_routes = false;
+        let stable_hash = self.stable_set().map_or("", |set| set.hash()).to_owned();
+        let mut canary_hash = self.new_hash().to_owned();
+        let new_available = self
+            .new_set()
+            .map_or(0, |set| set.status.available_replicas);
+        let from_experiment = || {
+            experiment_step::weight_destinations(&self.rollout, self.current_experiment.as_deref())
+        };
+
+        if let Some(previous_hash) = self.rolling_back_from() {
+            weight = self.weight_on_the_way_back();
+            canary_hash = previous_hash;
+        } else if self.is_fully_promoted() {
+            // All traffic is on stable, no managed route is left.
+        } else if self.is_aborted() {
+            weight = self.weight_on_the_way_back();
+        } else if new_available == 0 {
+            additional = from_experiment();
+        } else if self.rollout.status.promote_full {
+            weight = if canary.dynamic_stable_scale {
+                share(max_weight, new_available, self.replicas())
+            } else {
+                self.rollout
+                    .status
+                    .canary
+                    .weights
+                    .as_ref()
+                    .map_or(0, |weights| weights.canary.weight)
+            };
+        } else if let Some(index) = steps::current_step_index(&self.rollout) {
+            managed_routes = true;
+            let at_size = replicas::at_desired_replica_counts(
+                &self.rollout,
+                self.new_set(),
+                self.stable_set(),
+                &self.other_sets(),
+                None,
+            );
+            if !at_size {
+                weight = canary
+                    .steps
+                    .iter()
+                    .take(index)
+                    .rev()
+                    .find_map(|step| step.set_weight)
+                    .unwrap_or(0);
+                additional = from_experiment();
+            } else if index != canary.steps.len() {
+                weight = replicas::current_set_weight(&self.rollout);
+                additional = from_experiment();
+            } else {
+                weight = max_weight;
+            }
+        }
+
+        if !self.stable_can_serve(max_weight.saturating_sub(weight)) {
+            self.reason("weights stay until stable has the pods for its share");
+            return;
+        }
+        let (header_routes, mirror_routes) = if managed_routes && self.revision() > 1 {
+            self.managed_routes()
+        } else {
+            (Vec::new(), Vec::new())
+        };
+        let (stable_service, canary_service) = (canary.stable_service, canary.canary_service);
+        let others: i64 = additional
+            .iter()
+            .map(|it: &WeightDestination| i64::from(it.weight))
+            .sum();
+        let stable_weight = i64::from(max_weight) - i64::from(weight) - others;
+        let weights = TrafficWeights {
+            canary: WeightDestination {
+                weight,
+                service_name: canary_service,
+                pod_template_hash: canary_hash,
+            },
+            stable: WeightDestination {
+                weight: i32::try_from(stable_weight).unwrap_or(0),
+                service_name: stable_service,
+                pod_template_hash: stable_hash,
+            },
+            additional,
+            verified: None,
+        };
+        let mut table = RouteTable {
+            max_weight,
+            canary: weights.canary.clone(),
+            stable: weights.stable.clone(),
+            additional: weights.additional.clone(),
+            header_routes,
+            mirror_routes,
+        };
+        if canary.ping_pong.is_some() {
+            let (stable, canary) = self.stable_and_canary_services();
+            table.stable.service_name = stable;
+            table.canary.service_name = canary;
+        }
+        self.act(Action::SetTraffic(table));
+
+        let previous = self.rollout.status.canary.weights.clone();
+        let changed = previous.as_ref().is_none_or(|previous| {
+            previous.canary != weights.canary
+                || previous.stable != weights.stable
+                || previous.additional != weights.additional
+        });
+        if changed {
+            let message = weights_message(previous.as_ref(), &weights);
+            self.event(Event::normal(
+                messages::TRAFFIC_WEIGHT_UPDATED_REASON,
+                message,
+            ));
+        }
+        let weight_is_back = previous.is_some_and(|previous| previous.canary.weight == 0);
+        self.next.canary.weights = Some(weights);
+        if self.is_aborted() && weight_is_back {
+            let (name, stable) = (
+                self.rollout
+                    .spec
+                    .strategy
+                    .canary
+                    .as_ref()
+                    .map(|canary| canary.canary_service.clone()),
+                self.stable,
+            );
+            self.select_set(&name.unwrap_or_default(), stable, false);
+        }
+    }
+
+    /// With `dynamicStableScale`, an update that was given up in favour of the stable version
+    /// before stable has its pods back: the hash of the version that still gets traffic.
+    pub(super) fn rolling_back_from(&self) -> Option<String> {
+        let canary = self.rollout.spec.strategy.canary.as_ref()?;
+        if !self.is_fully_promoted()
+            || canary.traffic_routing.is_none()
+            || !canary.dynamic_stable_scale
+        {
+            return None;
+        }
+        let from = &self
+            .rollout
+            .status
+            .canary
+            .weights
+            .as_ref()?
+            .canary
+            .pod_template_hash;
+        let new = self.new_set()?;
+        (from != new.hash() && new.status.available_replicas < self.replicas())
+            .then(|| from.clone())
+    }
+
+    /// The canary's weight after an abort or on the way back to stable: 0, but with
+    /// `dynamicStableScale` no less than what stable cannot serve yet.
+    fn weight_on_the_way_back(&self) -> i32 {
+        let replicas = self.replicas();
+        let dynamic = self
+            .rollout
+            .spec
+            .strategy
+            .canary
+            .as_ref()
+            .is_some_and(|canary| canary.dynamic_stable_scale);
+        let (Some(stable), Some(_), true) = (self.stable_set(), self.new_set(), dynamic) else {
+            return 0;
+        };
+        if replicas == 0 {
+            return 0;
+        }
+        let max_weight = self.rollout.spec.max_traffic_weight_or_default();
+        let desired =
+            replicas::desired_canary_weight(&self.rollout, self.new_set(), self.stable_set());
+        let stable_share = share(max_weight, stable.status.available_replicas, replicas);
+        let expected = max_weight.saturating_sub(stable_share).max(0);
+        let Some(weights) = &self.rollout.status.canary.weights else {
+            return expected.max(desired);
+        };
+        let present = weights.canary.weight;
+        if desired <= 0 {
+            expected.min(present)
+        } else if stable_share < max_weight.saturating_sub(desired) {
+            present
+        } else {
+            desired.min(present)
+        }
+    }
+
+    fn stable_can_serve(&self, weight: i32) -> bool {
+        let Some(stable) = self.stable_set() else {
+            return false;
+        };
+        let max_weight = self.rollout.spec.max_traffic_weight_or_default();
+        let needed = share(weight, self.replicas(), max_weight);
+        let threshold = self
+            .rollout
+            .spec
+            .strategy
+            .canary
+            .as_ref()
+            .and_then(|canary| canary.replica_progress_threshold.as_ref());
+        stable.status.available_replicas >= needed
+            || replicas::replica_progress_threshold_met(threshold, Some(stable), needed)
+    }
+
+    fn revision(&self) -> i64 {
+        self.rollout
+            .metadata
+            .annotations
+            .get(REVISION_ANNOTATION)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// Header and mirror routes that the steps up to the current one have left, the first of
+    /// `managedRoutes` first.
+    fn managed_routes(&self) -> (Vec<SetHeaderRoute>, Vec<SetMirrorRoute>) {
+        let (mut headers, mut mirrors) = (Vec::new(), Vec::new());
+        let Some(canary) = &self.rollout.spec.strategy.canary else {
+            return (headers, mirrors);
+        };
+        let done =
+            steps::current_step_index(&self.rollout).map_or(0, |index| index.saturating_add(1));
+        for step in canary.steps.iter().take(done) {
+            if let Some(route) = &step.set_header_route {
+                headers.retain(|other: &SetHeaderRoute| other.name != route.name);
+                if !route.match_.is_empty() {
+                    headers.push(route.clone());
+                }
+            }
+            if let Some(route) = &step.set_mirror_route {
+                mirrors.retain(|other: &SetMirrorRoute| other.name != route.name);
+                if !route.match_.is_empty() {
+                    mirrors.push(route.clone());
+                }
+            }
+        }
+        let order = |name: &str| {
+            canary
+                .traffic_routing
+                .iter()
+                .flat_map(|routing| routing.managed_routes.iter().flatten())
+                .position(|route| route.name == name)
+        };
+        headers.sort_by_key(|route| order(&route.name));
+        mirrors.sort_by_key(|route| order(&route.name));
+        (headers, mirrors)
+    }
+}
+
+/// `total * part / whole`, rounded down, without overflow.
+fn share(total: i32, part: i32, whole: i32) -> i32 {
+    if whole == 0 {
+        return 0;
+    }
+    i32::try_from(i64::from(total) * i64::from(part) / i64::from(whole)).unwrap_or(i32::MAX)
+}
+
+fn weights_message(previous: Option<&TrafficWeights>, new: &TrafficWeights) -> String {
+    let mut details = Vec::new();
+    match previous {
+        None => details.push(format!("to {}", new.canary.weight)),
+        Some(previous) if previous.canary.weight != new.canary.weight => details.push(format!(
+            "from {} to {}",
+            previous.canary.weight, new.canary.weight
+        )),
+        Some(_) => {}
+    }
+    if previous.is_some_and(|previous| previous.additional != new.additional) {
+        let list: Vec<String> = new
+            .additional
+            .iter()
+            .map(|it| {
+                format!(
+                    "{{{} {} {}}}",
+                    it.weight, it.service_name, it.pod_template_hash
+                )
+            })
+            .collect();
+        details.push(format!("additional: [{}]", list.join(" ")));
+    }
+    format!("Traffic weight updated {}", details.join(", "))
+}
