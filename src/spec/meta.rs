@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::{IntErrorKind, ParseIntError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::go_text::quote;
 use super::text_enum::text_enum;
 use crate::time::{Duration, DurationError, Timestamp};
 
@@ -125,11 +127,19 @@ pub enum IntOrString {
 }
 
 impl IntOrString {
-    /// The number, or the string read as one; 0 if it is none.
+    /// The number, or the string read as one: 0 if it is none, the nearest number if it is beyond
+    /// 64 bits.
     pub fn int_value(&self) -> i64 {
         match self {
             IntOrString::Int(value) => *value,
-            IntOrString::String(text) => parse_go_int(text).unwrap_or(0),
+            IntOrString::String(text) => {
+                text.parse()
+                    .unwrap_or_else(|error: ParseIntError| match error.kind() {
+                        IntErrorKind::PosOverflow => i64::MAX,
+                        IntErrorKind::NegOverflow => i64::MIN,
+                        _ => 0,
+                    })
+            }
         }
     }
 
@@ -145,7 +155,8 @@ impl IntOrString {
             IntOrString::Int(value) => *value,
             IntOrString::String(text) => {
                 let percent = parse_go_int(&text.replace('%', "")).map_err(|reason| {
-                    format!("invalid value for IntOrString: invalid value {text:?}: {reason}")
+                    let text = quote(text);
+                    format!("invalid value for IntOrString: invalid value {text}: {reason}")
                 })?;
                 let share = percent as f64 * f64::from(total) / 100.0;
                 // A float-to-integer cast saturates.
@@ -195,12 +206,10 @@ impl From<&str> for IntOrString {
 pub(crate) fn parse_go_int(text: &str) -> Result<i64, String> {
     text.parse::<i64>().map_err(|error| {
         let reason = match error.kind() {
-            std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => {
-                "value out of range"
-            }
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
             _ => "invalid syntax",
         };
-        format!("strconv.Atoi: parsing {text:?}: {reason}")
+        format!("strconv.Atoi: parsing {}: {reason}", quote(text))
     })
 }
 

@@ -4,13 +4,17 @@ pub mod analysis;
 pub mod decode;
 pub mod defaults;
 pub mod experiment;
+pub mod field_path;
+mod go_text;
 pub mod kubernetes;
 pub mod meta;
 pub mod metric_provider;
 pub mod rollout;
 pub mod rollout_status;
+pub mod templates;
 mod text_enum;
 pub mod traffic_routing;
+pub mod validation;
 
 #[cfg(test)]
 mod round_trip_tests;

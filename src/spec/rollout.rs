@@ -332,7 +332,6 @@ pub struct SetHeaderRoute {
 #[serde(rename_all = "camelCase", default)]
 pub struct HeaderRoutingMatch {
     pub header_name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub header_value: Option<StringMatch>,
 }
 

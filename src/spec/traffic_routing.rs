@@ -51,8 +51,9 @@ pub struct IstioTrafficRouting {
     pub virtual_service: Option<IstioVirtualService>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination_rule: Option<IstioDestinationRule>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub virtual_services: Vec<IstioVirtualService>,
+    /// Absent and empty differ in validation, hence the option.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_services: Option<Vec<IstioVirtualService>>,
 }
 
 /// A `VirtualService` (`name` or `namespace/name` is read as the name alone) and the routes in it to split.
@@ -107,8 +108,9 @@ pub struct NginxTrafficRouting {
     pub stable_ingress: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub additional_ingress_annotations: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub stable_ingresses: Vec<String>,
+    /// Absent and empty differ in validation, hence the option.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stable_ingresses: Option<Vec<String>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub canary_ingress_annotations: BTreeMap<String, String>,
 }
@@ -126,8 +128,9 @@ pub struct AlbTrafficRouting {
     pub annotation_prefix: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stickiness_config: Option<StickinessConfig>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub ingresses: Vec<String>,
+    /// Absent and empty differ in validation, hence the option.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingresses: Option<Vec<String>>,
 }
 
 /// Target group stickiness.

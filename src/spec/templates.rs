@@ -1,0 +1,229 @@
+//! Analysis templates made into the spec of a run: merged, and their arguments filled in
+//! (argo-rollouts `utils/analysis`, `utils/template`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::analysis::{AnalysisTemplateSpec, Argument, DryRun, MeasurementRetention, Metric};
+use super::decode::decode;
+use super::go_text;
+
+/// Several templates put together: all metrics and rules, and one argument a name.
+///
+/// # Errors
+/// A metric or rule named twice, or an argument with two values.
+pub fn merge_templates(
+    templates: &[&AnalysisTemplateSpec],
+) -> Result<AnalysisTemplateSpec, String> {
+    let mut merged = AnalysisTemplateSpec::default();
+    for template in templates {
+        merged.metrics.extend(template.metrics.iter().cloned());
+        merged.dry_run.extend(template.dry_run.iter().cloned());
+        merged
+            .measurement_retention
+            .extend(template.measurement_retention.iter().cloned());
+    }
+    if let Some(name) = first_duplicate(merged.metrics.iter().map(|metric| &metric.name)) {
+        return Err(format!("two metrics have the same name '{name}'"));
+    }
+    refuse_duplicate_rules(&merged.dry_run, &merged.measurement_retention)?;
+    for template in templates {
+        for argument in &template.args {
+            merge_argument(&mut merged.args, argument)?;
+        }
+    }
+    Ok(merged)
+}
+
+/// `template` arguments with the values `given` for them; given arguments the template does not
+/// declare are left out.
+///
+/// # Errors
+/// A declared argument without any value.
+pub fn merge_arguments(given: &[Argument], template: &[Argument]) -> Result<Vec<Argument>, String> {
+    let mut merged = template.to_vec();
+    for argument in given {
+        if let Some(declared) = merged
+            .iter_mut()
+            .find(|declared| declared.name == argument.name)
+        {
+            if argument.value.is_some() {
+                declared.value.clone_from(&argument.value);
+            } else if argument.value_from.is_some() {
+                declared.value_from.clone_from(&argument.value_from);
+            }
+        }
+    }
+    match merged
+        .iter()
+        .find(|argument| argument.value.is_none() && argument.value_from.is_none())
+    {
+        Some(unresolved) => Err(format!("args.{} was not resolved", unresolved.name)),
+        None => Ok(merged),
+    }
+}
+
+/// Rules of whoever starts a run before those of its templates.
+///
+/// # Errors
+/// Two rules for the same metric name.
+pub fn merge_rules(
+    given: (&[DryRun], &[MeasurementRetention]),
+    template: (&[DryRun], &[MeasurementRetention]),
+) -> Result<(Vec<DryRun>, Vec<MeasurementRetention>), String> {
+    let dry_run = [given.0, template.0].concat();
+    let retention = [given.1, template.1].concat();
+    refuse_duplicate_rules(&dry_run, &retention)?;
+    Ok((dry_run, retention))
+}
+
+/// The metric with every `{{args.x}}` replaced, in any field.
+///
+/// # Errors
+/// An argument without a value, a placeholder of an unknown argument or without an end, or a
+/// result that is no metric any more.
+pub fn resolve_metric_arguments(metric: &Metric, arguments: &[Argument]) -> Result<Metric, String> {
+    let tree = serde_json::to_value(metric).map_err(|error| error.to_string())?;
+    let mut values = BTreeMap::new();
+    for argument in arguments {
+        let value = argument
+            .value
+            .as_ref()
+            .ok_or_else(|| format!("argument \"{}\" was not supplied", argument.name))?;
+        // The text is JSON, so that a value stands inside quotes there.
+        let quoted = go_text::quote(value);
+        let inner = quoted
+            .get(1..quoted.len().saturating_sub(1))
+            .unwrap_or_default();
+        values.insert(format!("args.{}", argument.name), inner.to_string());
+    }
+    let text = substitute(&go_text::json(&tree), &values)?;
+    let tree = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    decode(tree).map_err(|error| error.to_string())
+}
+
+/// `template` with every `{{key}}` replaced by its value; blanks around a key are ignored.
+///
+/// # Errors
+/// A placeholder that has no value (the last such one is named) or no end.
+pub fn substitute(template: &str, values: &BTreeMap<String, String>) -> Result<String, String> {
+    let mut out = String::with_capacity(template.len());
+    let mut rest = template;
+    let mut unresolved = None;
+    while let Some((before, after)) = rest.split_once("{{") {
+        out.push_str(before);
+        let Some((tag, after)) = after.split_once("}}") else {
+            return Err(format!(
+                "Cannot find end tag=\"}}}}\" in the template={} starting from {}",
+                go_text::quote(template),
+                go_text::quote(after)
+            ));
+        };
+        match values.get(tag.trim()) {
+            Some(value) => out.push_str(value),
+            None => unresolved = Some(tag),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    match unresolved {
+        Some(tag) => Err(format!("failed to resolve {{{{{tag}}}}}")),
+        None => Ok(out),
+    }
+}
+
+fn merge_argument(merged: &mut Vec<Argument>, argument: &Argument) -> Result<(), String> {
+    let Some(previous) = merged
+        .iter_mut()
+        .find(|previous| previous.name == argument.name)
+    else {
+        merged.push(argument.clone());
+        return Ok(());
+    };
+    match (&previous.value, &argument.value) {
+        (Some(old), Some(new)) if old != new => Err(format!(
+            "Argument `{}` specified multiple times with different values: '{old}', '{new}'",
+            argument.name
+        )),
+        (Some(_), Some(_) | None) => Ok(()),
+        (None, _) => {
+            *previous = argument.clone();
+            Ok(())
+        }
+    }
+}
+
+fn refuse_duplicate_rules(
+    dry_run: &[DryRun],
+    retention: &[MeasurementRetention],
+) -> Result<(), String> {
+    if let Some(name) = first_duplicate(dry_run.iter().map(|rule| &rule.metric_name)) {
+        return Err(format!(
+            "two Dry-Run metric rules have the same name '{name}'"
+        ));
+    }
+    if let Some(name) = first_duplicate(retention.iter().map(|rule| &rule.metric_name)) {
+        return Err(format!(
+            "two Measurement Retention metric rules have the same name '{name}'"
+        ));
+    }
+    Ok(())
+}
+
+fn first_duplicate<'a>(mut names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    let mut seen = BTreeSet::new();
+    names.find(|name| !seen.insert(*name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn argument(name: &str, value: Option<&str>) -> Argument {
+        Argument {
+            name: name.into(),
+            value: value.map(Into::into),
+            value_from: None,
+        }
+    }
+
+    #[test]
+    fn arguments_are_filled_in_everywhere() {
+        let metric: Metric = decode(json!({
+            "name": "m", "count": "{{args.n}}", "successCondition": "result < {{ args.x }}",
+            "provider": {"plugin": {"p": {"deep": ["{{args.x}}"]}}}
+        }))
+        .unwrap();
+        let arguments = [argument("n", Some("3")), argument("x", Some("\"q\"\n"))];
+        let resolved = resolve_metric_arguments(&metric, &arguments).unwrap();
+        assert_eq!(resolved.count, Some("3".into()));
+        assert_eq!(resolved.success_condition, "result < \"q\"\n");
+        assert_eq!(
+            resolve_metric_arguments(&metric, &arguments[..1]).unwrap_err(),
+            "failed to resolve {{args.x}}"
+        );
+        assert_eq!(
+            resolve_metric_arguments(&metric, &[argument("n", None)]).unwrap_err(),
+            "argument \"n\" was not supplied"
+        );
+    }
+
+    #[test]
+    fn the_first_value_of_an_argument_wins_and_two_are_refused() {
+        let spec = |value: Option<&str>| AnalysisTemplateSpec {
+            args: vec![argument("a", value)],
+            ..AnalysisTemplateSpec::default()
+        };
+        let (none, one, two) = (spec(None), spec(Some("1")), spec(Some("2")));
+        assert_eq!(
+            merge_templates(&[&none, &one, &none]).unwrap().args,
+            one.args
+        );
+        assert!(merge_templates(&[&one, &two]).is_err());
+        assert_eq!(
+            merge_arguments(&[], &none.args).unwrap_err(),
+            "args.a was not resolved"
+        );
+        assert_eq!(merge_arguments(&two.args, &one.args).unwrap(), two.args);
+    }
+}

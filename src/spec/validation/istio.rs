@@ -1,0 +1,371 @@
+//! Routes of Istio virtual services (argo-rollouts `rollout/trafficrouting/istio/istio.go`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::field::{FieldError, Path};
+use super::references::virtual_service_name;
+use crate::spec::decode::decode;
+use crate::spec::rollout::{Rollout, StringMatch};
+use crate::spec::rollout_status::PingPongType;
+use crate::spec::traffic_routing::{
+    IstioDestinationRule, IstioTrafficRouting, IstioVirtualService, ManagedRoute, TcpRoute,
+    TlsRoute,
+};
+
+/// Errors of one virtual service for the rollout that names it.
+pub(super) fn validate_virtual_service(rollout: &Rollout, object: &Value) -> Vec<FieldError> {
+    let canary = rollout.spec.strategy.canary.as_ref();
+    let routing = canary.and_then(|canary| canary.traffic_routing.as_ref());
+    let Some((routing, istio)) =
+        routing.and_then(|routing| Some((routing, routing.istio.as_ref()?)))
+    else {
+        return vec![
+            Path::new("spec.strategy.canary.trafficRouting.istio").invalid(
+                &rollout.metadata.name,
+                "Rollout object is not configured with Istio traffic routing",
+            ),
+        ];
+    };
+    let object_name = object
+        .pointer("/metadata/name")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let references = virtual_services(istio);
+    let Some(reference) = references
+        .iter()
+        .find(|reference| virtual_service_name(&reference.name).0 == object_name)
+    else {
+        return Vec::new();
+    };
+    let path = virtual_service_path(istio);
+    let services = stable_and_canary_services(rollout);
+    let wanted = Destinations {
+        stable: services.0,
+        canary: services.1,
+        rule: istio.destination_rule.as_ref(),
+    };
+    let managed = routing.managed_routes.as_deref().unwrap_or_default();
+    let routes = |kind: &str| {
+        object
+            .pointer(&format!("/spec/{kind}"))
+            .filter(|routes| routes.is_array())
+    };
+    let (http, tls, tcp) = (routes("http"), routes("tls"), routes("tcp"));
+    let mut errors = Vec::new();
+    if http.is_none() && tls.is_none() && tcp.is_none() {
+        errors.push(
+            "Unable to get any of the HTTP, TCP or TLS routes for the Istio VirtualService"
+                .to_string(),
+        );
+    }
+    errors.extend(http.and_then(|http| {
+        check("HTTP", http, |routes| {
+            validate_http(&reference.routes, routes, managed, &wanted)
+        })
+    }));
+    errors.extend(tls.and_then(|tls| {
+        check("TLS", tls, |routes| {
+            validate_tls(&reference.tls_routes, routes, &wanted)
+        })
+    }));
+    errors.extend(tcp.and_then(|tcp| {
+        check("TCP", tcp, |routes| {
+            validate_tcp(&reference.tcp_routes, routes, &wanted)
+        })
+    }));
+    errors
+        .into_iter()
+        .map(|detail| path.invalid(object_name, detail))
+        .collect()
+}
+
+/// The virtual services named, one or several.
+pub(super) fn virtual_services(istio: &IstioTrafficRouting) -> &[IstioVirtualService] {
+    match (&istio.virtual_services, &istio.virtual_service) {
+        (Some(several), _) => several,
+        (None, Some(one)) => std::slice::from_ref(one),
+        (None, None) => &[],
+    }
+}
+
+pub(super) fn virtual_service_path(istio: &IstioTrafficRouting) -> Path {
+    let field = if istio.virtual_services.is_some() {
+        "virtualServices"
+    } else {
+        "virtualService"
+    };
+    Path::new("spec.strategy.canary.trafficRouting.istio")
+        .child(field)
+        .child("name")
+}
+
+/// What a route has to lead to.
+struct Destinations<'a> {
+    stable: &'a str,
+    canary: &'a str,
+    rule: Option<&'a IstioDestinationRule>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct HttpRoute {
+    name: String,
+    #[serde(rename = "match")]
+    _match: Vec<HttpMatch>,
+    route: Vec<RouteDestination>,
+    #[serde(rename = "mirror")]
+    _mirror: Option<Destination>,
+    #[serde(rename = "mirrorPercentage")]
+    _mirror_percentage: Option<Percent>,
+}
+
+/// Read only to refuse what the reference cannot decode.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct HttpMatch {
+    #[serde(rename = "method")]
+    _method: Option<StringMatch>,
+    #[serde(rename = "uri")]
+    _uri: Option<StringMatch>,
+    #[serde(rename = "headers")]
+    _headers: BTreeMap<String, StringMatch>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Percent {
+    #[serde(rename = "value")]
+    _value: f64,
+}
+
+/// A TLS or TCP route; a TCP match has no hosts.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct PortRoute {
+    #[serde(rename = "match")]
+    matches: Vec<PortMatch>,
+    route: Vec<RouteDestination>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PortMatch {
+    port: i64,
+    sni_hosts: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RouteDestination {
+    destination: Destination,
+    #[serde(rename = "weight")]
+    _weight: i64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Destination {
+    host: String,
+    subset: String,
+}
+
+/// Ping-pong services count when neither stable nor canary service is named.
+fn stable_and_canary_services(rollout: &Rollout) -> (&str, &str) {
+    let Some(canary) = &rollout.spec.strategy.canary else {
+        return ("", "");
+    };
+    let has_names = !canary.stable_service.is_empty() || !canary.canary_service.is_empty();
+    match &canary.ping_pong {
+        Some(ping_pong) if !has_names => match rollout.status.canary.stable_ping_pong {
+            PingPongType::Ping => (&ping_pong.ping_service, &ping_pong.pong_service),
+            PingPongType::Pong | PingPongType::Unset => {
+                (&ping_pong.pong_service, &ping_pong.ping_service)
+            }
+        },
+        Some(_) | None => (&canary.stable_service, &canary.canary_service),
+    }
+}
+
+fn check<R: DeserializeOwned>(
+    kind: &str,
+    routes: &Value,
+    validate: impl FnOnce(&[R]) -> Result<(), String>,
+) -> Option<String> {
+    match decode::<Vec<R>>(routes.clone()) {
+        Err(_) => Some(format!(
+            "Unable to get {kind} routes for Istio VirtualService"
+        )),
+        Ok(routes) => validate(&routes).err().map(|reason| {
+            format!("Istio VirtualService has invalid {kind} routes. Error: {reason}")
+        }),
+    }
+}
+
+/// Without names the only route counts, or else the first unnamed one.
+fn validate_http(
+    names: &[String],
+    routes: &[HttpRoute],
+    managed: &[ManagedRoute],
+    wanted: &Destinations<'_>,
+) -> Result<(), String> {
+    if names.is_empty() {
+        let chosen = match routes {
+            [only] => Some(only),
+            several => several.iter().find(|route| route.name.is_empty()),
+        };
+        if let Some(route) = chosen {
+            validate_destinations(&route.route, wanted)?;
+        }
+        let is_managed =
+            |route: &HttpRoute| managed.iter().any(|managed| managed.name == route.name);
+        if routes.iter().filter(|route| !is_managed(route)).count() > 1 {
+            return Err(only_route("http", "routes"));
+        }
+        return Ok(());
+    }
+    let mut chosen = Vec::with_capacity(names.len());
+    for name in names {
+        let route = routes.iter().find(|route| route.name == *name);
+        chosen.push(route.ok_or_else(|| {
+            format!("HTTP Route '{name}' is not found in the defined Virtual Service.")
+        })?);
+    }
+    chosen
+        .into_iter()
+        .try_for_each(|route| validate_destinations(&route.route, wanted))
+}
+
+fn validate_tls(
+    references: &[TlsRoute],
+    routes: &[PortRoute],
+    wanted: &Destinations<'_>,
+) -> Result<(), String> {
+    let is_match = |reference: &TlsRoute, route: &PortRoute| {
+        let hosts: BTreeSet<&String> = route
+            .matches
+            .iter()
+            .flat_map(|route_match| &route_match.sni_hosts)
+            .collect();
+        single_port(route) == Some(reference.port)
+            && reference.sni_hosts.len() == hosts.len()
+            && hosts.iter().all(|host| reference.sni_hosts.contains(host))
+    };
+    validate_port_routes(
+        references,
+        routes,
+        is_match,
+        wanted,
+        ("TLS", "tls", "tlsRoutes"),
+    )
+}
+
+fn validate_tcp(
+    references: &[TcpRoute],
+    routes: &[PortRoute],
+    wanted: &Destinations<'_>,
+) -> Result<(), String> {
+    let is_match =
+        |reference: &TcpRoute, route: &PortRoute| single_port(route) == Some(reference.port);
+    validate_port_routes(
+        references,
+        routes,
+        is_match,
+        wanted,
+        ("TCP", "tcp", "tcpRoutes"),
+    )
+}
+
+/// The port of all matches; 0 without matches, none if they differ.
+fn single_port(route: &PortRoute) -> Option<i64> {
+    let ports: BTreeSet<i64> = route
+        .matches
+        .iter()
+        .map(|route_match| route_match.port)
+        .collect();
+    match ports.len() {
+        0 => Some(0),
+        1 => ports.first().copied(),
+        _ => None,
+    }
+}
+
+fn validate_port_routes<R>(
+    references: &[R],
+    routes: &[PortRoute],
+    is_match: impl Fn(&R, &PortRoute) -> bool,
+    wanted: &Destinations<'_>,
+    (kind, field, setting): (&str, &str, &str),
+) -> Result<(), String> {
+    if references.is_empty() {
+        // The reference fails on an empty list.
+        let first = routes.first().ok_or_else(|| only_route(field, setting))?;
+        validate_destinations(&first.route, wanted)?;
+        return if routes.len() > 1 {
+            Err(only_route(field, setting))
+        } else {
+            Ok(())
+        };
+    }
+    let mut chosen = Vec::new();
+    for reference in references {
+        let before = chosen.len();
+        chosen.extend(routes.iter().filter(|route| is_match(reference, route)));
+        if chosen.len() == before {
+            return Err(format!(
+                "No matching {kind} routes found in the defined Virtual Service."
+            ));
+        }
+    }
+    chosen
+        .into_iter()
+        .try_for_each(|route| validate_destinations(&route.route, wanted))
+}
+
+fn only_route(field: &str, setting: &str) -> String {
+    format!(
+        "spec.{field}[] should be set in VirtualService and it must have exactly one route when omitting spec.strategy.canary.trafficRouting.istio.virtualService.{setting}"
+    )
+}
+
+/// With a destination rule subsets count, otherwise the first part of the host.
+fn validate_destinations(
+    route: &[RouteDestination],
+    wanted: &Destinations<'_>,
+) -> Result<(), String> {
+    let has_subset =
+        |subset: &str| !subset.is_empty() && route.iter().any(|to| to.destination.subset == subset);
+    let has_host = |service: &str| {
+        !service.is_empty()
+            && route
+                .iter()
+                .any(|to| short_host(&to.destination.host) == service)
+    };
+    match wanted.rule {
+        Some(rule) if !has_subset(&rule.canary_subset_name) => Err(format!(
+            "Canary DestinationRule subset '{}' not found in route",
+            rule.canary_subset_name
+        )),
+        Some(rule) if !has_subset(&rule.stable_subset_name) => Err(format!(
+            "Stable DestinationRule subset '{}' not found in route",
+            rule.stable_subset_name
+        )),
+        None if !has_host(wanted.canary) => Err(format!(
+            "Canary Service '{}' not found in route",
+            wanted.canary
+        )),
+        None if !has_host(wanted.stable) => Err(format!(
+            "Stable Service '{}' not found in route",
+            wanted.stable
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A host that begins with a dot counts as empty.
+fn short_host(host: &str) -> &str {
+    host.split_once('.').map_or(host, |(first, _)| first)
+}

@@ -1,0 +1,34 @@
+//! What the reference controller refuses, with its paths, types and messages.
+//!
+//! Pure functions over typed objects. The engine turns their errors into conditions, lint maps
+//! their paths to places in files.
+
+mod analysis;
+mod canary_step;
+mod experiment;
+#[expect(dead_code, reason = "pod templates are checked next")]
+mod field;
+mod istio;
+mod pod_template;
+mod reference_config;
+mod referenced;
+mod references;
+mod rollout;
+mod selector;
+mod strategy;
+#[expect(dead_code, reason = "pod templates are checked next")]
+pub(crate) mod syntax;
+
+pub use analysis::{
+    AnalysisError, validate_analysis_run, validate_analysis_template, validate_metric,
+    validate_metrics,
+};
+pub use experiment::validate_experiment;
+pub use field::{FieldError, FieldErrorKind};
+pub use referenced::validate_rollout_references;
+pub use references::{
+    AnalysisRole, ReferenceSource, ReferencedAnalysis, ReferencedResources, ReferencedService,
+    ServiceRole, referenced_analyses, referenced_services, resolve_references,
+    virtual_service_name,
+};
+pub use rollout::{invalid_workload_ref, validate_rollout};
