@@ -15,6 +15,7 @@ pub mod templates;
 mod text_enum;
 pub mod traffic_routing;
 pub mod validation;
+pub mod yaml;
 
 #[cfg(test)]
 mod round_trip_tests;
