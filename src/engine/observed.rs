@@ -33,6 +33,15 @@ pub struct Observed {
     pub others: BTreeMap<ObjectKey, Arc<serde_json::Value>>,
 }
 
+impl Observed {
+    /// An object of [`Observed::others`].
+    pub fn other(&self, api_version: &str, kind: &str, name: &str) -> Option<&serde_json::Value> {
+        self.others
+            .get(&ObjectKey::new(api_version, kind, name))
+            .map(Arc::as_ref)
+    }
+}
+
 /// Names an object of [`Observed::others`]. Versions of one group are the same object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]

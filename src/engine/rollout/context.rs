@@ -147,9 +147,8 @@ impl<'a> Context<'a> {
     /// another controller may have named it with another hash.
     fn find_new(&self) -> Option<usize> {
         let hash = self.template_hash();
-        let position = |matches: &dyn Fn(&ReplicaSet) -> bool| {
-            self.replica_sets.iter().position(|set| matches(set))
-        };
+        let position =
+            |matches: &dyn Fn(&ReplicaSet) -> bool| self.replica_sets.iter().position(matches);
         position(&|set| set.hash() == hash).or_else(|| {
             position(&|set| {
                 let mut plain = set.clone();

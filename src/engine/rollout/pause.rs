@@ -74,7 +74,7 @@ impl PauseChanges {
                 .any(|condition| condition.reason == *reason);
             if !exists {
                 conditions.push(PauseCondition {
-                    reason: reason.clone(),
+                    reason: *reason,
                     start_time: Some(now),
                 });
                 controller_pause = true;

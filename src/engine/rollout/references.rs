@@ -1,11 +1,16 @@
 //! What a rollout's spec refers to: its workload, and objects that must exist and fit.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::engine::{Action, ObjectKey, Observed, RolloutPatch, WORKLOAD_GENERATION_ANNOTATION};
-use crate::spec::kubernetes::PodTemplate;
+use crate::spec::analysis::{AnalysisTemplate, ClusterAnalysisTemplate};
+use crate::spec::kubernetes::{PodTemplate, Service};
 use crate::spec::meta::LabelSelector;
 use crate::spec::rollout::Rollout;
+use crate::spec::validation::{self, ReferenceSource};
 
 use super::context::Context;
 
@@ -40,10 +45,13 @@ pub(super) fn resolve_workload(
             }
         };
     let Some(workload) = observed.others.get(&key) else {
-        let error = format!("{resource} \"{}\" not found", reference.name);
+        let error = format!(
+            "{resource} \"{}/{}\" not found",
+            rollout.metadata.namespace, reference.name
+        );
         return (resolved, Some(error));
     };
-    if let Some(serde_json::Value::Object(template)) = workload.pointer(template_path) {
+    if let Some(Value::Object(template)) = workload.pointer(template_path) {
         resolved.spec.template = PodTemplate(template.clone());
         resolved.spec.template_resolved_from_ref = true;
     }
@@ -57,7 +65,7 @@ pub(super) fn resolve_workload(
     }
     let generation = workload
         .pointer("/metadata/generation")
-        .and_then(serde_json::Value::as_i64)
+        .and_then(Value::as_i64)
         .unwrap_or(0);
     resolved.metadata.annotations.insert(
         WORKLOAD_GENERATION_ANNOTATION.to_owned(),
@@ -98,6 +106,60 @@ impl Context<'_> {
 
     /// The first error of the spec or of what it refers to, as the `InvalidSpec` condition has it.
     pub(super) fn validation_error(&self) -> Option<String> {
-        None
+        let of_spec = || {
+            validation::validate_rollout(&self.rollout)
+                .into_iter()
+                .next()
+        };
+        let (found, mut missing) = validation::resolve_references(&self.rollout, self.observed);
+        let error = of_spec().or_else(|| {
+            if missing.is_empty() {
+                validation::validate_rollout_references(&self.rollout, &found)
+                    .into_iter()
+                    .next()
+            } else {
+                Some(missing.remove(0))
+            }
+        });
+        error.map(|error| error.to_string())
+    }
+}
+
+impl ReferenceSource for Observed {
+    fn service(&self, name: &str) -> Option<&Service> {
+        self.services.get(name).map(Arc::as_ref)
+    }
+
+    fn analysis_template(&self, name: &str) -> Option<&AnalysisTemplate> {
+        self.analysis_templates.get(name).map(Arc::as_ref)
+    }
+
+    fn cluster_analysis_template(&self, name: &str) -> Option<&ClusterAnalysisTemplate> {
+        self.cluster_analysis_templates.get(name).map(Arc::as_ref)
+    }
+    fn ingress(&self, name: &str) -> Option<&Value> {
+        let other = |version: &str| self.other(version, "Ingress", name);
+        other("networking.k8s.io/v1").or_else(|| other("extensions/v1beta1"))
+    }
+
+    fn virtual_service(&self, namespace: &str, name: &str) -> Option<&Value> {
+        // Objects of other namespaces are not observed.
+        (namespace.is_empty() || namespace == self.namespace)
+            .then(|| self.other("networking.istio.io/v1", "VirtualService", name))
+            .flatten()
+    }
+
+    fn ambassador_mapping(&self, name: &str) -> Option<&Value> {
+        self.other("getambassador.io/v2", "Mapping", name)
+    }
+
+    fn app_mesh_virtual_service(&self, name: &str) -> Option<&Value> {
+        self.other("appmesh.k8s.aws/v1beta2", "VirtualService", name)
+    }
+
+    fn app_mesh_virtual_router(&self, namespace: &str, name: &str) -> Option<&Value> {
+        (namespace.is_empty() || namespace == self.namespace)
+            .then(|| self.other("appmesh.k8s.aws/v1beta2", "VirtualRouter", name))
+            .flatten()
     }
 }
