@@ -1,6 +1,7 @@
 //! What users write: manifests read from YAML or JSON into a tree with spans, then into types.
 
 pub mod analysis;
+pub mod bundle;
 pub mod decode;
 pub mod defaults;
 pub mod experiment;

@@ -11,6 +11,8 @@ pub mod path;
 mod scalar;
 mod split;
 mod template;
+#[cfg(test)]
+mod tests;
 
 pub use node::{Entry, Kind, Map, Node, Value};
 pub use path::{Place, Step};

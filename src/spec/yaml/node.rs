@@ -160,6 +160,38 @@ impl Node {
         self.entry(key).map(|entry| &entry.value)
     }
 
+    /// Takes the value of an entry out of a map.
+    pub fn into_entry(self, key: &str) -> Option<Node> {
+        match self.value {
+            Value::Map(map) => map
+                .entries
+                .into_iter()
+                .find(|entry| entry.key == key)
+                .map(|entry| entry.value),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::UInt(_)
+            | Value::Float(_)
+            | Value::String(_)
+            | Value::Seq(_) => None,
+        }
+    }
+
+    /// The items of a list.
+    pub fn into_items(self) -> Option<Vec<Node>> {
+        match self.value {
+            Value::Seq(items) => Some(items),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::UInt(_)
+            | Value::Float(_)
+            | Value::String(_)
+            | Value::Map(_) => None,
+        }
+    }
+
     /// The value at a path such as `spec.strategy.canary.steps[0].setWeight`; see [`super::path`].
     pub fn at(&self, path: &str) -> Option<&Node> {
         let mut node = self;

@@ -334,12 +334,32 @@ impl<'t> Reader<'t, '_> {
             }
             Some(_) | None => None,
         };
+        let ends = ends.map(|(first, last)| (self.dash_before(open.id, first.0), last.1));
         if let Some(node) = self.raw.nodes.get_mut(open.id) {
             node.span = match ends {
-                Some((first, last)) => (node.span.0.min(first.0), last.1),
+                Some((start, end)) => (node.span.0.min(start), end),
                 None if open.block => node.span,
                 None => (node.span.0, range.1),
             };
+        }
+    }
+
+    /// Where the `-` of the first item stands; the item itself for a map.
+    fn dash_before(&self, id: Id, item: usize) -> usize {
+        let is_seq = self
+            .raw
+            .nodes
+            .get(id)
+            .is_some_and(|node| matches!(node.kind, RawKind::Seq(_)));
+        let before = self
+            .text
+            .get(..item.saturating_sub(self.base))
+            .unwrap_or_default()
+            .trim_end_matches([' ', '\t']);
+        if is_seq && before.ends_with('-') {
+            self.base + before.len() - 1
+        } else {
+            item
         }
     }
 

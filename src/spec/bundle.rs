@@ -1,0 +1,410 @@
+//! All objects of a set of files, typed where this program knows the kind, and how they refer to each other.
+
+mod decode_object;
+mod references;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use super::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
+use super::experiment::Experiment;
+use super::kubernetes::{Deployment, Service};
+use super::rollout::Rollout;
+use super::yaml::{self, Comment, Kind, Node, Step, Value};
+use crate::source::{Problem, SourceId, Sources, Span};
+
+pub use references::{InNamespace, Reference};
+
+/// API group of Argo Rollouts.
+pub const ROLLOUTS_GROUP: &str = "argoproj.io";
+/// Its only version.
+pub const ROLLOUTS_VERSION: &str = "v1alpha1";
+/// The namespace of an object that names none.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// The objects of all files, in the order of files and documents; lists are taken apart.
+#[derive(Clone, Debug, Default)]
+pub struct Bundle {
+    objects: Vec<Object>,
+    comments: Vec<Comment>,
+    /// The last object of a key: the one that counts after `kubectl apply`.
+    by_key: BTreeMap<Key, usize>,
+}
+
+/// An object as written, and typed.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// As written, such as `apps/v1`.
+    pub api_version: String,
+    pub kind: String,
+    /// Empty where only `generateName` is given.
+    pub name: String,
+    /// As written; see [`Object::namespace_or_default`].
+    pub namespace: Option<String>,
+    pub source: SourceId,
+    /// The object without the comments around it.
+    pub span: Span,
+    /// The part of the tree that holds the object.
+    pub node: Node,
+    /// What Kubernetes sees.
+    pub json: Json,
+    pub typed: Typed,
+}
+
+/// The typed form of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Typed {
+    Rollout(Box<Rollout>),
+    AnalysisTemplate(Box<AnalysisTemplate>),
+    ClusterAnalysisTemplate(Box<ClusterAnalysisTemplate>),
+    AnalysisRun(Box<AnalysisRun>),
+    Experiment(Box<Experiment>),
+    Service(Box<Service>),
+    Deployment(Box<Deployment>),
+    /// Of one of these kinds, but with a value of a wrong type: there is a problem that says so.
+    Broken,
+    /// Of any other kind.
+    Untyped,
+}
+
+/// What makes an object the same as another: group, kind, namespace, name.
+type Key = (String, String, String, String);
+
+impl Bundle {
+    /// Reads files given as name and content. One that is broken hides no other.
+    pub fn read(sources: &mut Sources, files: &[(&str, &[u8])]) -> (Bundle, Vec<Problem>) {
+        let mut reader = Reader::default();
+        for (name, bytes) in files {
+            let (source, stream) = yaml::read_bytes(sources, name, bytes);
+            reader.problems.extend(stream.problems);
+            for document in stream.documents {
+                reader.bundle.comments.extend(document.comments);
+                if !document.root.is_null() {
+                    reader.take(document.root, source, None);
+                }
+            }
+        }
+        (reader.bundle, reader.problems)
+    }
+
+    pub fn objects(&self) -> &[Object] {
+        &self.objects
+    }
+
+    /// All comments of all files, in order.
+    pub fn comments(&self) -> &[Comment] {
+        &self.comments
+    }
+
+    /// The objects of a kind, in order. The group is empty for `v1`.
+    pub fn of_kind<'b>(
+        &'b self,
+        group: &'b str,
+        kind: &'b str,
+    ) -> impl Iterator<Item = &'b Object> {
+        self.objects
+            .iter()
+            .filter(move |object| object.kind == kind && object.group() == group)
+    }
+
+    /// The object of this name; of several, the last. The namespace does not matter for kinds of the cluster.
+    pub fn find(&self, group: &str, kind: &str, namespace: &str, name: &str) -> Option<&Object> {
+        let namespace = if is_of_cluster(kind) { "" } else { namespace };
+        let key = (
+            group.to_owned(),
+            kind.to_owned(),
+            namespace.to_owned(),
+            name.to_owned(),
+        );
+        self.by_key
+            .get(&key)
+            .and_then(|index| self.objects.get(*index))
+    }
+
+    /// The rollouts that could be typed, each with its object.
+    pub fn rollouts(&self) -> impl Iterator<Item = (&Object, &Rollout)> {
+        self.objects
+            .iter()
+            .filter_map(|object| match &object.typed {
+                Typed::Rollout(rollout) => Some((object, rollout.as_ref())),
+                Typed::AnalysisTemplate(_)
+                | Typed::ClusterAnalysisTemplate(_)
+                | Typed::AnalysisRun(_)
+                | Typed::Experiment(_)
+                | Typed::Service(_)
+                | Typed::Deployment(_)
+                | Typed::Broken
+                | Typed::Untyped => None,
+            })
+    }
+}
+
+impl Object {
+    /// The part of `apiVersion` before the slash; empty for `v1`.
+    pub fn group(&self) -> &str {
+        self.api_version
+            .split_once('/')
+            .map_or("", |(group, _)| group)
+    }
+
+    pub fn namespace_or_default(&self) -> &str {
+        self.namespace
+            .as_deref()
+            .filter(|namespace| !namespace.is_empty())
+            .unwrap_or(DEFAULT_NAMESPACE)
+    }
+
+    /// `Kind/name`, for messages.
+    pub fn title(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+
+    /// The place to underline for a path such as `spec.strategy.canary.steps[0].setWeight`.
+    pub fn span_of(&self, path: &str) -> Span {
+        self.node.span_of(path).best()
+    }
+
+    fn key(&self) -> Key {
+        let namespace = if is_of_cluster(&self.kind) {
+            ""
+        } else {
+            self.namespace_or_default()
+        };
+        (
+            self.group().to_owned(),
+            self.kind.clone(),
+            namespace.to_owned(),
+            self.name.clone(),
+        )
+    }
+}
+
+/// Kinds without a namespace, as far as they are known.
+fn is_of_cluster(kind: &str) -> bool {
+    kind.starts_with("Cluster")
+        || matches!(
+            kind,
+            "APIService"
+                | "CSIDriver"
+                | "CSINode"
+                | "CustomResourceDefinition"
+                | "GatewayClass"
+                | "IngressClass"
+                | "MutatingWebhookConfiguration"
+                | "Namespace"
+                | "Node"
+                | "PersistentVolume"
+                | "PriorityClass"
+                | "RuntimeClass"
+                | "StorageClass"
+                | "ValidatingAdmissionPolicy"
+                | "ValidatingAdmissionPolicyBinding"
+                | "ValidatingWebhookConfiguration"
+                | "VolumeAttachment"
+        )
+}
+
+#[derive(Default)]
+struct Reader {
+    bundle: Bundle,
+    problems: Vec<Problem>,
+}
+
+/// What the items of a typed list are, where they do not say so themselves.
+#[derive(Clone)]
+struct ListKind {
+    api_version: String,
+    kind: String,
+}
+
+impl Reader {
+    /// Takes an object, or all objects of a list. Depth is bounded by that of the tree.
+    fn take(&mut self, node: Node, source: SourceId, list: Option<&ListKind>) {
+        let Value::Map(map) = &node.value else {
+            self.problems.push(Problem::error(
+                "object-expected",
+                format!("an object is expected here, not {}", node.kind().name()),
+                node.span,
+            ));
+            return;
+        };
+        let is_list = node
+            .get("kind")
+            .and_then(Node::as_str)
+            .is_some_and(|kind| kind.ends_with("List"));
+        let has_items = map
+            .get("items")
+            .is_some_and(|items| matches!(items.value.kind(), Kind::Seq | Kind::Null));
+        if is_list && has_items {
+            self.take_list(node, source);
+        } else {
+            self.take_object(node, source, list);
+        }
+    }
+
+    fn take_list(&mut self, node: Node, source: SourceId) {
+        let kind = node.get("kind").and_then(Node::as_str).unwrap_or_default();
+        let item_kind = kind.strip_suffix("List").filter(|kind| !kind.is_empty());
+        let list = item_kind.map(|kind| ListKind {
+            api_version: node
+                .get("apiVersion")
+                .and_then(Node::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+            kind: kind.to_owned(),
+        });
+        let Some(items) = node.into_entry("items").and_then(Node::into_items) else {
+            return;
+        };
+        for item in items {
+            self.take(item, source, list.as_ref());
+        }
+    }
+
+    fn take_object(&mut self, node: Node, source: SourceId, list: Option<&ListKind>) {
+        let api_version = self.required_text(&node, "apiVersion", list.map(|l| &l.api_version));
+        let kind = self.required_text(&node, "kind", list.map(|l| &l.kind));
+        let (Some(api_version), Some(kind)) = (api_version, kind) else {
+            return;
+        };
+        let mut json = node.to_json();
+        if let (Some(_), Some(object)) = (list, json.as_object_mut()) {
+            object
+                .entry("apiVersion")
+                .or_insert_with(|| api_version.clone().into());
+            object.entry("kind").or_insert_with(|| kind.clone().into());
+        }
+        let name = self.text_at(&node, "metadata.name").unwrap_or_default();
+        let namespace = self.text_at(&node, "metadata.namespace");
+        if name.is_empty() {
+            self.check_name(&node, &kind);
+        }
+        self.check_version(&node, &api_version, &kind);
+        let typed = decode_object::decode(&api_version, &kind, &node, &json, &mut self.problems);
+        self.add(Object {
+            api_version,
+            kind,
+            name,
+            namespace,
+            source,
+            span: node.span,
+            node,
+            json,
+            typed,
+        });
+    }
+
+    fn add(&mut self, object: Object) {
+        let index = self.bundle.objects.len();
+        if !object.name.is_empty() {
+            let name_span = object.span_of("metadata.name");
+            let earlier = self.bundle.by_key.insert(object.key(), index);
+            if let Some(earlier) = earlier.and_then(|index| self.bundle.objects.get(index)) {
+                let problem = Problem::warning(
+                    "object-duplicate",
+                    format!(
+                        "{} is defined a second time in namespace `{}`",
+                        object.title(),
+                        object.namespace_or_default()
+                    ),
+                    name_span,
+                )
+                .with_help("keep one: the one that is applied last replaces the other")
+                .with_related(earlier.span_of("metadata.name"), "first defined here");
+                self.problems.push(problem);
+            }
+        }
+        self.bundle.objects.push(object);
+    }
+
+    fn required_text(
+        &mut self,
+        node: &Node,
+        field: &str,
+        default: Option<&String>,
+    ) -> Option<String> {
+        let found = self.text_at(node, field).filter(|text| !text.is_empty());
+        if let Some(text) = found.as_ref().or(default) {
+            return Some(text.clone());
+        }
+        // A value of another type has been reported.
+        if node
+            .get(field)
+            .is_none_or(|value| value.is_null() || value.as_str().is_some())
+        {
+            let start = Span {
+                end: node.span.start,
+                ..node.span
+            };
+            self.problems.push(
+                Problem::error(
+                    "object-incomplete",
+                    format!("`{field}` is missing, so this is no Kubernetes object"),
+                    start,
+                )
+                .with_help("give manifests only; other files are not read as objects"),
+            );
+        }
+        None
+    }
+
+    /// The text at a path of keys; anything else there is a problem.
+    fn text_at(&mut self, node: &Node, path: &str) -> Option<String> {
+        let value = node.at(path).filter(|value| !value.is_null())?;
+        match value.as_str() {
+            Some(text) => Some(text.to_owned()),
+            None => {
+                self.problems.push(
+                    Problem::error(
+                        decode_object::TYPE_CODE,
+                        format!("`{path}` must be a string, not {}", value.kind().name()),
+                        value.span,
+                    )
+                    .with_help("put it in quotes"),
+                );
+                None
+            }
+        }
+    }
+
+    fn check_name(&mut self, node: &Node, kind: &str) {
+        let is_given = |path: &str| node.at(path).is_some_and(|value| !value.is_null());
+        // What kustomize reads has no name; a wrong type has been reported.
+        let nameless = matches!(kind, "Kustomization" | "Component");
+        if nameless || is_given("metadata.generateName") {
+            return;
+        }
+        let empty = node
+            .at("metadata.name")
+            .is_some_and(|name| name.as_str() == Some(""));
+        if empty || !is_given("metadata.name") {
+            self.problems.push(Problem::error(
+                "object-incomplete",
+                format!("this {kind} has no `metadata.name`"),
+                node.place(&[Step::Key("metadata".into()), Step::Key("name".into())])
+                    .best(),
+            ));
+        }
+    }
+
+    fn check_version(&mut self, node: &Node, api_version: &str, kind: &str) {
+        if !decode_object::is_rollouts_kind(kind) {
+            return;
+        }
+        if let Some((ROLLOUTS_GROUP, version)) = api_version.split_once('/')
+            && version != ROLLOUTS_VERSION
+        {
+            self.problems.push(
+                Problem::error(
+                    "object-version",
+                    format!("{kind} has no version `{version}`"),
+                    node.span_of("apiVersion").best(),
+                )
+                .with_help(format!("write {ROLLOUTS_GROUP}/{ROLLOUTS_VERSION}")),
+            );
+        }
+    }
+}
