@@ -57,6 +57,9 @@ pub struct Event {
     pub kind: EventKind,
     pub reason: String,
     pub message: String,
+    /// It is about the Rollout that owns the decided object, instead of that object.
+    #[serde(default)]
+    pub about_owner: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +74,7 @@ impl Event {
             kind: EventKind::Normal,
             reason: reason.into(),
             message: message.into(),
+            about_owner: false,
         }
     }
 
@@ -79,6 +83,7 @@ impl Event {
             kind: EventKind::Warning,
             reason: reason.into(),
             message: message.into(),
+            about_owner: false,
         }
     }
 }

@@ -25,7 +25,7 @@ use super::steps;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Created {
     /// To be created, under a name that is free.
-    New(Experiment),
+    New(Box<Experiment>),
     /// There already, unfinished and the same.
     Existing(Arc<Experiment>),
 }
@@ -111,7 +111,7 @@ pub fn create_with_collision(
         collisions = collisions.saturating_add(1);
         wanted.metadata.name = format!("{base_name}-{collisions}");
     }
-    Created::New(wanted)
+    Created::New(Box::new(wanted))
 }
 
 /// Experiments that history limits, or the end of their ReplicaSet, leave no place for; the

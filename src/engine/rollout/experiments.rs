@@ -104,8 +104,8 @@ impl Context<'_> {
         let created =
             match experiment_step::create_with_collision(&self.observed.experiments, wanted) {
                 experiment_step::Created::New(experiment) => {
-                    self.act(Action::CreateExperiment(Box::new(experiment.clone())));
-                    Arc::new(experiment)
+                    self.act(Action::CreateExperiment(experiment.clone()));
+                    Arc::from(experiment)
                 }
                 experiment_step::Created::Existing(experiment) => experiment,
             };
