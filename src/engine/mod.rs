@@ -19,6 +19,7 @@ pub mod experiment;
 pub mod hash;
 pub mod observed;
 pub mod rollout;
+pub mod verbs;
 
 pub use decision::{Action, Decision, Event, EventKind, RolloutPatch, RouteTable};
 pub use observed::{ObjectKey, Observed, Pod, ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};

@@ -1,1 +1,43 @@
-//! See the architecture page of the crate.
+//! A virtual cluster that acts on decisions: clock, API server, built-in controllers, pods, metrics.
+//!
+//! [`Simulation`] plays what happens around the engine: it stores objects as an API server does,
+//! runs the ReplicaSet, Deployment and Job controllers, and drives `decide` for every Rollout,
+//! AnalysisRun and Experiment. Nothing sleeps: time jumps from event to event, in an order fixed by
+//! (time, sequence number). The same commands, settings and seed give the same bytes.
+//!
+//! It keeps no history: what shall be remembered is recorded by an [`Observer`].
+
+mod act;
+mod answers;
+mod apply;
+mod carry_out;
+mod command;
+mod deployments;
+mod drive;
+mod engines;
+mod event_recorder;
+mod faults;
+mod jobs;
+pub mod metrics;
+mod observer;
+pub mod pods;
+mod queue;
+mod replica_sets;
+pub mod scenario;
+mod settings;
+mod simulation;
+mod store;
+mod time_fields;
+pub mod traffic;
+pub mod world;
+
+pub use command::Command;
+pub use engines::analysis::MeasurementAnswer;
+pub use faults::{Fault, PodFaultEffect, PodSelection};
+pub use metrics::{MetricAnswer, MetricRequest, MetricSource};
+pub use observer::{Change, ChangeKind, DecisionRecord, EventOutcome, NoObserver, Observer};
+pub use pods::{JobRun, PodLife, PodModel, PodStart};
+pub use settings::Settings;
+pub use simulation::Simulation;
+pub use traffic::{Traffic, traffic_shares};
+pub use world::{Kind, Namespace, ObjectRef, World};

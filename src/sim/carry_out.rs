@@ -1,0 +1,289 @@
+//! Carries out actions on the simulated API server.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::engine::{
+    Action, MANAGED_BY_ANNOTATION, POD_TEMPLATE_HASH_LABEL, RolloutPatch, RouteTable,
+};
+use crate::spec::kubernetes::Service;
+
+use super::observer::{Change, ChangeKind, Observer};
+use super::queue::Task;
+use super::simulation::Simulation;
+use super::store::{Object, Written, kind_of, not_found};
+use super::traffic::Traffic;
+use super::world::{Kind, ObjectRef, deployment_key};
+
+impl Simulation {
+    /// Does one thing that was decided about `object`.
+    ///
+    /// # Errors
+    /// What the API server refuses.
+    pub(super) fn carry_out(
+        &mut self,
+        object: &ObjectRef,
+        action: Action,
+        observer: &mut dyn Observer,
+    ) -> Result<(), String> {
+        let namespace = object.namespace.as_str();
+        let reference = |kind: Kind, name: &str| ObjectRef::new(kind, namespace, name);
+        match action {
+            Action::PatchRollout(patch) => self.patch_rollout(object, patch, observer),
+            Action::CreateReplicaSet(set) => {
+                let mut set = *set;
+                set.status = Default::default();
+                self.controller_create(namespace, Object::ReplicaSet(Arc::new(set)), observer)
+            }
+            Action::UpdateReplicaSet(set) => {
+                let target = reference(Kind::ReplicaSet, set.name());
+                let Some(Object::ReplicaSet(stored)) = self.store.get(&target) else {
+                    return Err(not_found(&target));
+                };
+                let mut set = *set;
+                set.status = stored.status.clone();
+                self.controller_update(&target, Object::ReplicaSet(Arc::new(set)), observer)
+            }
+            Action::DeleteReplicaSet { name } => {
+                self.controller_delete(&reference(Kind::ReplicaSet, &name), observer)
+            }
+            Action::CreateService(service) => {
+                self.controller_create(namespace, Object::Service(Arc::new(*service)), observer)
+            }
+            Action::DeleteService { name } => {
+                self.controller_delete(&reference(Kind::Service, &name), observer)
+            }
+            Action::SelectService {
+                name,
+                hash,
+                managed_by,
+            } => {
+                let target = reference(Kind::Service, &name);
+                let Some(Object::Service(mut service)) = self.store.get(&target) else {
+                    return Err(not_found(&target));
+                };
+                select(Arc::make_mut(&mut service), hash, managed_by);
+                self.controller_update(&target, Object::Service(service), observer)
+            }
+            Action::SetTraffic(table) => self.set_traffic(object, table, observer),
+            Action::CreateAnalysisRun(run) => {
+                self.controller_create(namespace, Object::AnalysisRun(Arc::new(*run)), observer)
+            }
+            Action::TerminateAnalysisRun { name } => {
+                let target = reference(Kind::AnalysisRun, &name);
+                let Some(Object::AnalysisRun(mut run)) = self.store.get(&target) else {
+                    return Err(not_found(&target));
+                };
+                Arc::make_mut(&mut run).spec.terminate = true;
+                self.controller_update(&target, Object::AnalysisRun(run), observer)
+            }
+            Action::DeleteAnalysisRun { name } => {
+                self.controller_delete(&reference(Kind::AnalysisRun, &name), observer)
+            }
+            Action::CreateExperiment(experiment) => self.controller_create(
+                namespace,
+                Object::Experiment(Arc::new(*experiment)),
+                observer,
+            ),
+            Action::TerminateExperiment { name } => {
+                let target = reference(Kind::Experiment, &name);
+                let Some(Object::Experiment(mut experiment)) = self.store.get(&target) else {
+                    return Err(not_found(&target));
+                };
+                Arc::make_mut(&mut experiment).spec.terminate = true;
+                self.controller_update(&target, Object::Experiment(experiment), observer)
+            }
+            Action::DeleteExperiment { name } => {
+                self.controller_delete(&reference(Kind::Experiment, &name), observer)
+            }
+            Action::ScaleDeployment { name, replicas } => {
+                let key = deployment_key(&name);
+                let target = reference(kind_of(&key), &name);
+                let Some(Object::Other { key, mut value }) = self.store.get(&target) else {
+                    return Err(not_found(&target));
+                };
+                if let Some(Value::Object(spec)) = Arc::make_mut(&mut value).get_mut("spec") {
+                    spec.insert("replicas".into(), replicas.into());
+                }
+                self.controller_update(&target, Object::Other { key, value }, observer)
+            }
+            Action::EvictPod { name } => {
+                self.controller_delete(&reference(Kind::Pod, &name), observer)
+            }
+            Action::UpdatePodMetadata {
+                name,
+                labels,
+                annotations,
+            } => {
+                let target = reference(Kind::Pod, &name);
+                let Some(Object::Pod(mut pod)) = self.store.get(&target) else {
+                    return Err(not_found(&target));
+                };
+                let metadata = &mut Arc::make_mut(&mut pod).metadata;
+                metadata.labels = labels;
+                metadata.annotations = annotations;
+                self.controller_update(&target, Object::Pod(pod), observer)
+            }
+            // Answered already; measurements are taken before the rest is carried out.
+            Action::Measure { .. } => Ok(()),
+            Action::StopMeasurement {
+                metric: _,
+                measurement,
+            } => self.stop_measurement(namespace, &measurement, observer),
+        }
+    }
+
+    fn patch_rollout(
+        &mut self,
+        object: &ObjectRef,
+        patch: RolloutPatch,
+        observer: &mut dyn Observer,
+    ) -> Result<(), String> {
+        let RolloutPatch {
+            annotations,
+            replicas,
+        } = patch;
+        let Some(Object::Rollout(mut rollout)) = self.store.get(object) else {
+            return Err(not_found(object));
+        };
+        let changed = Arc::make_mut(&mut rollout);
+        for (key, value) in annotations {
+            match value {
+                Some(value) => changed.metadata.annotations.insert(key, value),
+                None => changed.metadata.annotations.remove(&key),
+            };
+        }
+        if let Some(replicas) = replicas {
+            changed.spec.replicas = Some(replicas);
+        }
+        self.controller_update(object, Object::Rollout(rollout), observer)
+    }
+
+    fn set_traffic(
+        &mut self,
+        object: &ObjectRef,
+        wanted: RouteTable,
+        observer: &mut dyn Observer,
+    ) -> Result<(), String> {
+        let (now, lag) = (self.now, self.settings.router_lag);
+        let place = self.store.world.namespaces.get(&object.namespace);
+        let present = place.and_then(|place| place.traffic.get(&object.name));
+        if present.is_some_and(|traffic| traffic.wanted == wanted) {
+            return Ok(());
+        }
+        let effective = present.and_then(|traffic| traffic.effective.clone());
+        self.may_write()?;
+        let changed = Traffic {
+            effective: if lag.is_zero() {
+                Some(wanted.clone())
+            } else {
+                effective
+            },
+            wanted,
+            since: now,
+        };
+        let traffic = &mut self.store.namespace_mut(&object.namespace).traffic;
+        traffic.insert(object.name.clone(), changed);
+        if !lag.is_zero() {
+            let task = Task::TrafficEffective {
+                namespace: object.namespace.clone(),
+                rollout: object.name.clone(),
+            };
+            self.queue.schedule(now + lag, task);
+        }
+        self.traffic_changed(object, observer);
+        Ok(())
+    }
+
+    pub(super) fn traffic_effective(
+        &mut self,
+        namespace: &str,
+        rollout: &str,
+        observer: &mut dyn Observer,
+    ) {
+        let (now, lag) = (self.now, self.settings.router_lag);
+        let traffic = &mut self.store.namespace_mut(namespace).traffic;
+        let Some(traffic) = traffic.get_mut(rollout) else {
+            return;
+        };
+        // A newer configuration has a task of its own.
+        if traffic.since + lag > now || traffic.effective.as_ref() == Some(&traffic.wanted) {
+            return;
+        }
+        traffic.effective = Some(traffic.wanted.clone());
+        let object = ObjectRef::new(Kind::Rollout, namespace, rollout);
+        self.traffic_changed(&object, observer);
+    }
+
+    /// Shows a change of routing as one of a made-up object of the Rollout's name.
+    fn traffic_changed(&mut self, rollout: &ObjectRef, observer: &mut dyn Observer) {
+        let kind = Kind::Other {
+            group: "rollproof".into(),
+            kind: "RouteTable".into(),
+        };
+        let change = Change {
+            object: ObjectRef::new(kind, &rollout.namespace, &rollout.name),
+            kind: ChangeKind::Updated,
+        };
+        observer.changed(self.now, &change, &self.store.world);
+    }
+
+    /// Refuses the rollout controller's write where a fault asks for it.
+    fn may_write(&mut self) -> Result<(), String> {
+        if self.faults.refuse_write() {
+            return Err("the API server refused the write".into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn controller_create(
+        &mut self,
+        namespace: &str,
+        object: Object,
+        observer: &mut dyn Observer,
+    ) -> Result<(), String> {
+        self.may_write()?;
+        let written = self.store.create(namespace, object, self.now)?;
+        self.wrote(Some(written), observer);
+        Ok(())
+    }
+
+    pub(super) fn controller_update(
+        &mut self,
+        reference: &ObjectRef,
+        object: Object,
+        observer: &mut dyn Observer,
+    ) -> Result<(), String> {
+        self.may_write()?;
+        let written = self.store.update(reference, object)?;
+        self.wrote(written, observer);
+        Ok(())
+    }
+
+    /// Deleting what is gone is done.
+    fn controller_delete(
+        &mut self,
+        reference: &ObjectRef,
+        observer: &mut dyn Observer,
+    ) -> Result<(), String> {
+        self.may_write()?;
+        let written: Option<Written> = self.store.delete(reference);
+        self.wrote(written, observer);
+        Ok(())
+    }
+}
+
+fn select(service: &mut Service, hash: Option<String>, managed_by: Option<String>) {
+    let selector = &mut service.spec.selector;
+    match hash {
+        Some(hash) => selector.insert(POD_TEMPLATE_HASH_LABEL.into(), hash),
+        None => selector.remove(POD_TEMPLATE_HASH_LABEL),
+    };
+    if let Some(name) = managed_by {
+        service
+            .metadata
+            .annotations
+            .insert(MANAGED_BY_ANNOTATION.into(), name);
+    }
+}

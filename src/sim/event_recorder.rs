@@ -1,0 +1,128 @@
+//! What becomes of Kubernetes events: equal ones are counted, many are combined, a flood is dropped.
+//!
+//! Follows client-go's `tools/record/events_cache.go` with its defaults, because what users see in
+//! `kubectl get events` is what remains after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::{Event, EventKind};
+use crate::time::{Duration, Timestamp};
+
+use super::observer::EventOutcome;
+use super::world::ObjectRef;
+
+/// Events of a kind with different messages beyond this number are combined.
+const COMBINE_AT: usize = 10;
+const COMBINE_WINDOW: Duration = Duration::from_secs(600);
+/// Events about one object that pass at once; one more passes every five minutes.
+const BURST: f64 = 25.0;
+const SECONDS_PER_TOKEN: f64 = 300.0;
+/// Bound on what is kept for an object; beyond it the record starts afresh.
+const REMEMBERED: usize = 4096;
+
+#[derive(Debug, Default)]
+pub(super) struct EventRecorder {
+    objects: BTreeMap<ObjectRef, Record>,
+}
+
+#[derive(Debug)]
+struct Record {
+    tokens: f64,
+    tokens_at: Timestamp,
+    similar: BTreeMap<(bool, String), Similar>,
+    stored: BTreeSet<(bool, String, String)>,
+}
+
+#[derive(Debug)]
+struct Similar {
+    messages: BTreeSet<String>,
+    last: Timestamp,
+}
+
+impl EventRecorder {
+    pub fn record(&mut self, now: Timestamp, object: &ObjectRef, event: &Event) -> EventOutcome {
+        let record = self
+            .objects
+            .entry(object.clone())
+            .or_insert_with(|| Record {
+                tokens: BURST,
+                tokens_at: now,
+                similar: BTreeMap::new(),
+                stored: BTreeSet::new(),
+            });
+        let warning = match event.kind {
+            EventKind::Warning => true,
+            EventKind::Normal => false,
+        };
+        let similar = record
+            .similar
+            .entry((warning, event.reason.clone()))
+            .or_insert_with(|| Similar {
+                messages: BTreeSet::new(),
+                last: now,
+            });
+        if now.since(similar.last) > COMBINE_WINDOW {
+            similar.messages.clear();
+        }
+        similar.last = now;
+        similar.messages.insert(event.message.clone());
+        let combined = similar.messages.len() >= COMBINE_AT;
+        if combined {
+            similar.messages.remove(&event.message);
+        }
+        // All combined events of a kind are one object.
+        let message = if combined {
+            String::new()
+        } else {
+            event.message.clone()
+        };
+        let elapsed = now.since(record.tokens_at).as_secs_f64().max(0.0);
+        record.tokens = (record.tokens + elapsed / SECONDS_PER_TOKEN).min(BURST);
+        record.tokens_at = now;
+        if record.tokens < 1.0 {
+            return EventOutcome::Dropped;
+        }
+        record.tokens -= 1.0;
+        if record.stored.len() >= REMEMBERED {
+            record.stored.clear();
+        }
+        if record
+            .stored
+            .insert((warning, event.reason.clone(), message))
+        {
+            EventOutcome::Stored
+        } else {
+            EventOutcome::Counted
+        }
+    }
+
+    pub fn forget(&mut self, object: &ObjectRef) {
+        self.objects.remove(object);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::world::Kind;
+
+    #[test]
+    fn equal_events_are_counted_and_floods_dropped() {
+        let mut recorder = EventRecorder::default();
+        let object = ObjectRef::new(Kind::Rollout, "ns", "r");
+        let mut at = |seconds: i64, reason: &str, message: &str| {
+            recorder.record(
+                Timestamp::from_secs(seconds),
+                &object,
+                &Event::normal(reason, message),
+            )
+        };
+        assert_eq!(at(0, "A", "x"), EventOutcome::Stored);
+        assert_eq!(at(0, "A", "x"), EventOutcome::Counted);
+        for count in 2..25 {
+            assert_ne!(at(0, "B", &count.to_string()), EventOutcome::Dropped);
+        }
+        assert_eq!(at(0, "C", "x"), EventOutcome::Dropped);
+        assert_eq!(at(301, "D", "x"), EventOutcome::Stored);
+    }
+}

@@ -1,0 +1,136 @@
+//! What happens next: a queue of tasks by (time, sequence number).
+
+use std::collections::BTreeMap;
+
+use super::engines::analysis::MeasurementAnswer;
+use crate::time::Timestamp;
+
+use super::world::ObjectRef;
+
+/// Something due at an instant.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Task {
+    /// Let the controller of this object look at it.
+    Reconcile(ObjectRef),
+    /// A pod's container becomes ready.
+    PodReady { pod: PodId, token: u32 },
+    /// A pod's container crashes.
+    PodCrash { pod: PodId, token: u32 },
+    /// A Job's pod ends and the Job with it.
+    JobEnd {
+        namespace: String,
+        name: String,
+        uid: String,
+        succeeded: bool,
+    },
+    /// Measurements that took time have come back.
+    Answers {
+        run: ObjectRef,
+        uid: String,
+        epoch: u32,
+        answers: Vec<MeasurementAnswer>,
+    },
+    /// A router's configuration takes effect.
+    TrafficEffective { namespace: String, rollout: String },
+    /// The rollout controller starts again.
+    ControllerStart,
+}
+
+/// A pod by name; the uid tells it from a later pod of the same name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PodId {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+}
+
+/// Tasks in the order of their time, those of one instant in the order of their insertion.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    tasks: BTreeMap<(Timestamp, u64), Task>,
+    /// Where each object's reconciliation stands: at most one is due, as in a work queue.
+    reconciles: BTreeMap<ObjectRef, (Timestamp, u64)>,
+    next_sequence: u64,
+}
+
+impl Queue {
+    pub fn next_at(&self) -> Option<Timestamp> {
+        self.tasks.keys().next().map(|(at, _)| *at)
+    }
+
+    pub fn schedule(&mut self, at: Timestamp, task: Task) {
+        let key = self.key(at);
+        self.tasks.insert(key, task);
+    }
+
+    /// Asks for a reconciliation at `at`; one that is due earlier already covers it.
+    pub fn reconcile(&mut self, at: Timestamp, object: &ObjectRef) {
+        if let Some(standing) = self.reconciles.get(object) {
+            if standing.0 <= at {
+                return;
+            }
+            self.tasks.remove(standing);
+        }
+        let key = self.key(at);
+        self.reconciles.insert(object.clone(), key);
+        self.tasks.insert(key, Task::Reconcile(object.clone()));
+    }
+
+    /// Drops the reconciliation of an object that is gone.
+    pub fn forget(&mut self, object: &ObjectRef) {
+        if let Some(standing) = self.reconciles.remove(object) {
+            self.tasks.remove(&standing);
+        }
+    }
+
+    /// The first task due at or before `end`.
+    pub fn pop_until(&mut self, end: Timestamp) -> Option<(Timestamp, Task)> {
+        let entry = self.tasks.first_entry()?;
+        let at = entry.key().0;
+        if at > end {
+            return None;
+        }
+        let task = entry.remove();
+        if let Task::Reconcile(object) = &task {
+            self.reconciles.remove(object);
+        }
+        Some((at, task))
+    }
+
+    fn key(&mut self, at: Timestamp) -> (Timestamp, u64) {
+        let sequence = self.next_sequence;
+        self.next_sequence = sequence.saturating_add(1);
+        (at, sequence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::world::Kind;
+
+    #[test]
+    fn one_reconciliation_an_object_at_the_earliest_time_asked_for() {
+        let at = Timestamp::from_secs;
+        let object = |name: &str| ObjectRef::new(Kind::Rollout, "ns", name);
+        let mut queue = Queue::default();
+        queue.reconcile(at(5), &object("a"));
+        queue.reconcile(at(3), &object("b"));
+        queue.reconcile(at(3), &object("a"));
+        queue.reconcile(at(9), &object("a"));
+        queue.schedule(at(3), Task::ControllerStart);
+        assert_eq!(queue.next_at(), Some(at(3)));
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop_until(at(10))).collect();
+        assert_eq!(
+            order,
+            [
+                (at(3), Task::Reconcile(object("b"))),
+                (at(3), Task::Reconcile(object("a"))),
+                (at(3), Task::ControllerStart),
+            ]
+        );
+        queue.reconcile(at(9), &object("a"));
+        queue.forget(&object("a"));
+        assert_eq!(queue.next_at(), None);
+    }
+}
