@@ -308,9 +308,28 @@ impl Simulation {
         observer: &mut dyn Observer,
     ) {
         for event in events {
-            let outcome = self.events.record(self.now, object, event);
-            observer.event(self.now, object, event, outcome);
+            let owner = if event.about_owner {
+                match self.owning_rollout(object) {
+                    Some(owner) => Some(owner),
+                    None => continue,
+                }
+            } else {
+                None
+            };
+            let subject = owner.as_ref().unwrap_or(object);
+            let outcome = self.events.record(self.now, subject, event);
+            observer.event(self.now, subject, event, outcome);
         }
+    }
+
+    /// The Rollout that an experiment belongs to, if it exists.
+    fn owning_rollout(&self, object: &ObjectRef) -> Option<ObjectRef> {
+        let place = self.store.world.observed(&object.namespace)?;
+        let experiment = place.experiments.get(&object.name)?;
+        let mut owners = experiment.metadata.owner_references.iter();
+        let owner = owners.find(|owner| owner.kind == "Rollout")?;
+        let rollout = ObjectRef::new(Kind::Rollout, &object.namespace, &owner.name);
+        self.store.get(&rollout).map(|_| rollout)
     }
 
     /// The controller starts: it lists everything there is.
