@@ -1,6 +1,6 @@
 //! Text as Go prints it, for messages that tools compare.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use serde_json::Value;
 
@@ -19,8 +19,7 @@ pub fn quote(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             '\u{b}' => out.push_str("\\v"),
-            // Writing to a string cannot fail.
-            c if c < ' ' || c == '\u{7f}' => drop(write!(out, "\\x{:02x}", c as u32)),
+            c if c < ' ' || c == '\u{7f}' => escape(&mut out, format_args!("\\x{:02x}", c as u32)),
             c if c.is_control()
                 || (c.is_whitespace() && c != ' ')
                 || c == '\u{feff}'
@@ -28,9 +27,9 @@ pub fn quote(text: &str) -> String {
             {
                 let code = c as u32;
                 if code < 0x1_0000 {
-                    drop(write!(out, "\\u{code:04x}"));
+                    escape(&mut out, format_args!("\\u{code:04x}"));
                 } else {
-                    drop(write!(out, "\\U{code:08x}"));
+                    escape(&mut out, format_args!("\\U{code:08x}"));
                 }
             }
             c => out.push(c),
@@ -47,11 +46,18 @@ pub fn json(value: &Value) -> String {
     for c in plain.chars() {
         match c {
             // These occur inside strings only.
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => drop(write!(out, "\\u{:04x}", c as u32)),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                escape(&mut out, format_args!("\\u{:04x}", c as u32))
+            }
             c => out.push(c),
         }
     }
     out
+}
+
+fn escape(out: &mut String, escaped: fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = out.write_fmt(escaped);
 }
 
 #[cfg(test)]

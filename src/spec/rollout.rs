@@ -277,20 +277,19 @@ pub struct RolloutPause {
 }
 
 impl RolloutPause {
-    /// Length in seconds, cut to whole ones; 0 without a duration and -1 for text that is none.
-    ///
-    /// A number given as text beyond 32 bits is read as a Go duration, and so is none either.
+    /// Length in seconds, cut to whole ones; 0 without a duration, and negative for text that is
+    /// no duration or one beyond 32 bits, both of which validation refuses.
     pub fn duration_seconds(&self) -> i32 {
-        match &self.duration {
+        let seconds = match &self.duration {
             None => 0,
-            Some(IntOrString::Int(seconds)) => saturate(*seconds),
+            Some(IntOrString::Int(seconds)) => *seconds,
             Some(IntOrString::String(text)) => match text.parse::<i32>() {
-                Ok(seconds) => seconds,
-                Err(_) => {
-                    Duration::parse_go(text).map_or(-1, |duration| saturate(duration.as_secs()))
-                }
+                Ok(seconds) => i64::from(seconds),
+                Err(_) => Duration::parse_go(text).map_or(-1, Duration::as_secs),
             },
-        }
+        };
+        // What the reference's conversion gives on amd64.
+        i32::try_from(seconds).unwrap_or(i32::MIN)
     }
 
     /// As [`Self::duration_seconds`], but `None` without a duration, when only a promotion ends
@@ -298,10 +297,6 @@ impl RolloutPause {
     pub fn seconds(&self) -> Option<i32> {
         self.duration.as_ref().map(|_| self.duration_seconds())
     }
-}
-
-fn saturate(seconds: i64) -> i32 {
-    i32::try_from(seconds).unwrap_or(if seconds < 0 { i32::MIN } else { i32::MAX })
 }
 
 /// Sets canary pods apart from the traffic weight.

@@ -38,7 +38,8 @@ pub enum FieldErrorKind {
     /// Not allowed here.
     Forbidden,
     TooLong,
-    TooMany {
+    /// Names something that does not exist.
+    NotFound {
         value: Value,
     },
     /// The reference reports some mistakes of users as its own.
@@ -55,7 +56,7 @@ impl FieldErrorKind {
             FieldErrorKind::Duplicate { .. } => "FieldValueDuplicate",
             FieldErrorKind::Forbidden => "FieldValueForbidden",
             FieldErrorKind::TooLong => "FieldValueTooLong",
-            FieldErrorKind::TooMany { .. } => "FieldValueTooMany",
+            FieldErrorKind::NotFound { .. } => "FieldValueNotFound",
             FieldErrorKind::Internal => "InternalError",
         }
     }
@@ -66,7 +67,7 @@ impl FieldErrorKind {
             FieldErrorKind::Invalid { value }
             | FieldErrorKind::NotSupported { value }
             | FieldErrorKind::Duplicate { value }
-            | FieldErrorKind::TooMany { value } => Some(value),
+            | FieldErrorKind::NotFound { value } => Some(value),
             FieldErrorKind::Required
             | FieldErrorKind::Forbidden
             | FieldErrorKind::TooLong
@@ -85,7 +86,7 @@ impl fmt::Display for FieldError {
             FieldErrorKind::Duplicate { .. } => "Duplicate value",
             FieldErrorKind::Forbidden => "Forbidden",
             FieldErrorKind::TooLong => "Too long",
-            FieldErrorKind::TooMany { .. } => "Too many",
+            FieldErrorKind::NotFound { .. } => "Not found",
             FieldErrorKind::Internal => "Internal error",
         };
         write!(f, "{}: {words}", self.path)?;
@@ -167,13 +168,9 @@ impl Path {
         )
     }
 
-    pub fn too_many(&self, actual: usize, limit: usize) -> FieldError {
-        self.error(
-            FieldErrorKind::TooMany {
-                value: actual.into(),
-            },
-            format!("must have at most {limit} items"),
-        )
+    pub fn not_found(&self, value: impl Serialize) -> FieldError {
+        let value = to_json(value);
+        self.error(FieldErrorKind::NotFound { value }, "")
     }
 
     fn error(&self, kind: FieldErrorKind, detail: impl Into<String>) -> FieldError {

@@ -6,17 +6,15 @@
 mod analysis;
 mod canary_step;
 mod experiment;
-#[expect(dead_code, reason = "pod templates are checked next")]
 mod field;
 mod istio;
-mod pod_template;
+mod pod;
 mod reference_config;
 mod referenced;
 mod references;
 mod rollout;
 mod selector;
 mod strategy;
-#[expect(dead_code, reason = "pod templates are checked next")]
 pub(crate) mod syntax;
 
 pub use analysis::{

@@ -126,7 +126,7 @@ fn validate_merge(
 ) -> Result<(), String> {
     let specs: Vec<&AnalysisTemplateSpec> = specs.iter().map(|(_, spec)| *spec).collect();
     let merged = merge_templates(&specs)?;
-    merge_arguments(&dummy_arguments(rollout, &analysis.args), &merged.args)?;
+    merge_arguments(&dummy_arguments(rollout, analysis.args), &merged.args)?;
     let steps = rollout
         .spec
         .strategy

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::field::{FieldError, Path};
-use super::pod_template::validate_pod_template;
+use super::pod::validate_pod_template;
 use super::selector::validate_label_selector;
 use super::strategy::validate_strategy;
 use crate::spec::rollout::{Rollout, RolloutSpec};
