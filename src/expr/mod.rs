@@ -1,1 +1,140 @@
-//! See the architecture page of the crate.
+//! The language of `successCondition` and `failureCondition`: expr-lang 1.17.8 as Argo Rollouts
+//! 1.10 calls it.
+//!
+//! # How a condition is read
+//!
+//! | step | module | job |
+//! |---|---|---|
+//! | 1 | `lexer` | text to tokens |
+//! | 2 | `parser`, `ast` | tokens to a tree; every node keeps its place |
+//! | 3 | `check`, `check_builtin`, `types` | static types, with the type of the metric's result |
+//! | 4 | `optimize` | the rewriting that the reference does, which decides what errors are reached |
+//! | 5 | `eval`, `ops`, `builtins`, `methods` | the value |
+//!
+//! Beside them: `value` (values keep their Go type), `builtin` (names and signatures), `number`,
+//! `strings`, `regexp`, `quote`, `format`, `sort` (what Go does with these), `moment` and `layout`
+//! (times), `budget` (what an evaluation may use up), `error`.
+//!
+//! # What differs from the reference
+//!
+//! Maps have the order of their keys. `now()` is an argument. The zone `Local` is UTC. Conditions
+//! nest 256 levels deep and values that they build 512; an evaluation ends after 20 million steps
+//! or 64 MiB. Sorting more than 12 elements keeps equal ones in order.
+
+mod ast;
+mod budget;
+mod builtin;
+mod builtins;
+mod check;
+mod check_builtin;
+mod error;
+mod eval;
+mod format;
+mod layout;
+mod lexer;
+mod methods;
+mod moment;
+mod number;
+mod ops;
+mod optimize;
+mod parser;
+mod quote;
+mod regexp;
+mod sort;
+mod strings;
+mod types;
+mod value;
+
+pub use error::{ConditionError, Error, Stage};
+pub use moment::{Moment, Zone};
+pub use types::{
+    ArrayKind, EnvironmentFunction, FieldType, Function, MapKind, Method, MethodInfo, Signature,
+    StructKind, Type,
+};
+pub use value::{Array, Key, Map, OrderedFloat, Struct, Text, Value};
+
+pub use builtin::Builtin;
+
+use std::sync::Arc;
+
+use crate::time::Timestamp;
+
+/// A condition that was checked against the type of a result.
+#[derive(Clone, Debug)]
+pub struct Program {
+    tree: ast::Node,
+    /// Whether the result and the functions of Argo Rollouts are in sight.
+    has_environment: bool,
+}
+
+impl Program {
+    /// The value of the condition for `result`, which should be of the type that was compiled for.
+    /// `now` is what `now()` gives.
+    ///
+    /// # Errors
+    /// What cannot be computed; `now()` without a time.
+    pub fn eval(&self, result: &Value, now: Option<Timestamp>) -> Result<Value, Error> {
+        let inputs = eval::Inputs {
+            result: self.has_environment.then_some(result),
+            now,
+        };
+        eval::eval(&self.tree, &inputs)
+    }
+}
+
+/// Compiles a condition for results of a type.
+///
+/// # Errors
+/// Syntax and type errors, also in parts that would not be reached.
+pub fn compile(source: &str, result_type: &Type) -> Result<Program, Error> {
+    let mut environment: check::Environment = EnvironmentFunction::ALL
+        .into_iter()
+        .map(|function| {
+            let ty = Type::Function(Arc::new(function.signature()));
+            (function.name().to_owned(), ty)
+        })
+        .collect();
+    environment.insert("result".to_owned(), result_type.clone());
+    compile_in(source, &environment, true)
+}
+
+/// Compiles an expression of the language itself, without a result.
+///
+/// # Errors
+/// See [`compile`].
+pub fn compile_plain(source: &str) -> Result<Program, Error> {
+    compile_in(source, &check::Environment::new(), false)
+}
+
+fn compile_in(
+    source: &str,
+    environment: &check::Environment,
+    has_environment: bool,
+) -> Result<Program, Error> {
+    let mut tree = parser::parse(source, &|name| environment.contains_key(name))?;
+    check::check(&mut tree, environment)?;
+    optimize::optimize(&mut tree)?;
+    Ok(Program {
+        tree,
+        has_environment,
+    })
+}
+
+/// Whether `condition` holds for `result`, as the analysis of Argo Rollouts 1.10 decides it.
+///
+/// The condition is compiled with the type of this very result. `now` is what `now()` gives.
+///
+/// # Errors
+/// Conditions that do not compile, cannot be computed, or are no bool. `Display` has the
+/// reference's text.
+pub fn evaluate_condition(
+    condition: &str,
+    result: &Value,
+    now: Option<Timestamp>,
+) -> Result<bool, ConditionError> {
+    let program = compile(condition, &Type::of(result))?;
+    match program.eval(result, now)? {
+        Value::Bool(verdict) => Ok(verdict),
+        other => Err(ConditionError::NotBool(other.type_name())),
+    }
+}
