@@ -318,6 +318,7 @@ impl Context<'_> {
             name = format!("{name}-{infix}");
         }
         let mut annotations = BTreeMap::from([(REVISION_ANNOTATION.to_owned(), revision)]);
+        labels.extend(templates::instance_id_label(&self.rollout.metadata));
         if let Some(metadata) = &analysis.analysis_run_metadata {
             labels.extend(metadata.labels.clone());
             annotations.extend(metadata.annotations.clone());
