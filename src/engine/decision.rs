@@ -180,3 +180,57 @@ pub struct RouteTable {
 
 /// The decision on a Rollout.
 pub type RolloutDecision = Decision<RolloutStatus>;
+
+impl Action {
+    /// What is done, in a few words.
+    pub fn describe(&self) -> String {
+        match self {
+            Action::PatchRollout(patch) => {
+                let RolloutPatch {
+                    annotations,
+                    replicas,
+                } = patch;
+                let mut parts: Vec<String> = annotations
+                    .iter()
+                    .map(|(key, value)| format!("{key}={}", value.as_deref().unwrap_or("-")))
+                    .collect();
+                parts.extend(replicas.map(|replicas| format!("spec.replicas={replicas}")));
+                format!("note on the rollout: {}", parts.join(", "))
+            }
+            Action::CreateReplicaSet(set) => format!("create ReplicaSet {}", set.name()),
+            Action::UpdateReplicaSet(set) => {
+                format!("update ReplicaSet {} ({} pods)", set.name(), set.replicas)
+            }
+            Action::DeleteReplicaSet { name } => format!("delete ReplicaSet {name}"),
+            Action::CreateService(service) => format!("create Service {}", service.metadata.name),
+            Action::DeleteService { name } => format!("delete Service {name}"),
+            Action::SelectService {
+                name,
+                hash,
+                managed_by: _,
+            } => format!("point Service {name} at {}", hash.as_deref().unwrap_or("nothing")),
+            Action::SetTraffic(table) => format!(
+                "set traffic: canary {}, stable {}",
+                table.canary.weight, table.stable.weight
+            ),
+            Action::CreateAnalysisRun(run) => format!("create AnalysisRun {}", run.metadata.name),
+            Action::TerminateAnalysisRun { name } => format!("terminate AnalysisRun {name}"),
+            Action::DeleteAnalysisRun { name } => format!("delete AnalysisRun {name}"),
+            Action::CreateExperiment(experiment) => {
+                format!("create Experiment {}", experiment.metadata.name)
+            }
+            Action::TerminateExperiment { name } => format!("terminate Experiment {name}"),
+            Action::DeleteExperiment { name } => format!("delete Experiment {name}"),
+            Action::ScaleDeployment { name, replicas } => {
+                format!("scale Deployment {name} to {replicas}")
+            }
+            Action::EvictPod { name } => format!("evict Pod {name}"),
+            Action::UpdatePodMetadata { name, .. } => format!("update metadata of Pod {name}"),
+            Action::Measure { metric, resume: _ } => format!("measure {}", metric.name),
+            Action::StopMeasurement {
+                metric,
+                measurement: _,
+            } => format!("stop measuring {}", metric.name),
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! applied and come to rest before, so that second 0 is the first of the update. The format is
 //! published as a JSON schema (`schemas/scenario.json`), which a test generates from these types.
 
+pub(super) mod metrics;
 mod read;
 
 use std::collections::BTreeMap;
