@@ -1,1 +1,7 @@
-fn main() {}
+//! The `rollproof` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rollproof::cli::main()
+}

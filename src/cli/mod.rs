@@ -1,1 +1,112 @@
-//! See the architecture page of the crate.
+//! The command line: one file a command. The only place that reads files, prints and exits.
+//!
+//! Exit codes: 0 clean, 1 findings or a failed expectation, 2 wrong use (also files that cannot be
+//! read), 3 an internal error.
+
+mod input;
+mod manual;
+mod problems;
+mod simulate;
+mod test;
+
+use std::io::{IsTerminal, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::report::timeline::Look;
+
+/// Simulates, lints and questions Argo Rollouts offline.
+#[derive(Debug, Parser)]
+#[command(name = "rollproof", version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+
+    /// When to use colours.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    color: Colour,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Simulate(simulate::Arguments),
+    Test(test::Arguments),
+    Schema(manual::SchemaArguments),
+    Completions(manual::CompletionsArguments),
+    Man(manual::ManArguments),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Colour {
+    /// On terminals, unless NO_COLOR is set.
+    Auto,
+    Always,
+    Never,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Clean,
+    /// Findings, or an expectation that failed.
+    Findings,
+    /// The command line, or a file named on it, cannot be used.
+    WrongUse,
+}
+
+/// Parses the command line, runs the command, and gives its exit code.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match catch_unwind(AssertUnwindSafe(|| run(&arguments))) {
+        Ok(Ok(Outcome::Clean)) => ExitCode::SUCCESS,
+        Ok(Ok(Outcome::Findings)) => ExitCode::from(1),
+        Ok(Ok(Outcome::WrongUse)) => ExitCode::from(2),
+        // Whoever read our output went away: nothing is left to say.
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+        Err(_) => {
+            eprintln!("this is a bug of rollproof; please report it with the input that caused it");
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> std::io::Result<Outcome> {
+    let look = look(arguments.color);
+    match &arguments.command {
+        Command::Simulate(arguments) => simulate::run(arguments, look),
+        Command::Test(arguments) => test::run(arguments, look),
+        Command::Schema(arguments) => manual::schema(arguments),
+        Command::Completions(arguments) => manual::completions(arguments),
+        Command::Man(arguments) => manual::man(arguments),
+    }
+}
+
+fn look(colour: Colour) -> Look {
+    let terminal = std::io::stdout().is_terminal();
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let width = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|columns| columns.parse().ok())
+        .unwrap_or(0);
+    Look {
+        colour: match colour {
+            Colour::Auto => terminal && !no_colour,
+            Colour::Always => true,
+            Colour::Never => false,
+        },
+        width,
+    }
+}
+
+/// Prints to standard output; a closed pipe is an error to end by, not a panic.
+fn print(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}

@@ -1,1 +1,4 @@
-//! See the architecture page of the crate.
+//! What people read: strings only, nothing is printed here.
+
+pub mod timeline;
+pub mod tests;

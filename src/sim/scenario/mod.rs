@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use read::read;
+pub use read::read_bytes;
 
 use crate::source::Span;
 use crate::time::Duration;

@@ -1,14 +1,18 @@
 //! Reading scenarios, with problems that point into the file.
 
-use crate::source::{Problem, SourceId, Sources, Span};
+use crate::source::{Problem, Sources, Span};
 use crate::spec::yaml::{self, Document};
 
 use super::{Expectation, Scenario, ScenarioEvent, ScenarioFile};
 
-/// Reads the scenarios of a registered file, one a document. A document with errors is left out
-/// and does not hide the others.
-pub fn read(sources: &Sources, source: SourceId) -> (Vec<ScenarioFile>, Vec<Problem>) {
-    let stream = yaml::read(sources, source);
+/// Reads the scenarios of a file, one a document. A document with errors is left out and does not
+/// hide the others.
+pub fn read_bytes(
+    sources: &mut Sources,
+    name: &str,
+    bytes: &[u8],
+) -> (Vec<ScenarioFile>, Vec<Problem>) {
+    let (source, stream) = yaml::read_bytes(sources, name, bytes);
     let mut problems = stream.problems;
     let mut scenarios = Vec::new();
     for document in &stream.documents {
@@ -45,7 +49,7 @@ fn read_document(document: &Document) -> Result<ScenarioFile, Vec<Problem>> {
         };
         vec![
             Problem::error("scenario-format", message, span)
-                .with_help("the format: `rollproof explain scenario`, schemas/scenario.json"),
+                .with_help("the format: `rollproof schema scenario`, docs/scenarios.md"),
         ]
     })?;
     let span_of = |path: String| document.root.span_of(&path).best();

@@ -1,0 +1,81 @@
+//! Reading what the command line names: files, folders, standard input.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Bytes that are read of one file at most; the reader refuses what is longer.
+const BYTES_MAX: u64 = (crate::spec::yaml::BYTES_MAX as u64) + 1;
+
+/// Files as (name, content). A folder gives its YAML and JSON files, sorted, with those of its
+/// sub-folders; `-` is standard input.
+///
+/// # Errors
+/// A path that does not exist or cannot be read, with its name.
+pub(super) fn read_paths(paths: &[PathBuf]) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            files.push(("<stdin>".to_owned(), read_limited(io::stdin().lock())?));
+        } else if path.is_dir() {
+            let before = files.len();
+            read_folder(path, &mut files)?;
+            if files.len() == before {
+                return Err(named(path, "holds no .yaml, .yml or .json file"));
+            }
+        } else {
+            files.push(read_file(path)?);
+        }
+    }
+    Ok(files)
+}
+
+/// One file as (name, content).
+///
+/// # Errors
+/// As [`read_paths`].
+pub(super) fn read_file(path: &Path) -> io::Result<(String, Vec<u8>)> {
+    let open = fs::File::open(path).map_err(|error| named(path, &error.to_string()))?;
+    let bytes = read_limited(open).map_err(|error| named(path, &error.to_string()))?;
+    Ok((path.display().to_string(), bytes))
+}
+
+fn read_folder(folder: &Path, files: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
+    let entries = fs::read_dir(folder).map_err(|error| named(folder, &error.to_string()))?;
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<_>>()?;
+    paths.sort();
+    for path in paths {
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if hidden {
+            continue;
+        }
+        if path.is_dir() {
+            // A link to a folder above would not end.
+            if !path.is_symlink() {
+                read_folder(&path, files)?;
+            }
+        } else if is_manifest(&path) {
+            files.push(read_file(&path)?);
+        }
+    }
+    Ok(())
+}
+
+fn is_manifest(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending == "yaml" || ending == "yml" || ending == "json")
+}
+
+fn read_limited(reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn named(path: &Path, what: &str) -> io::Error {
+    io::Error::other(format!("{}: {what}", path.display()))
+}
