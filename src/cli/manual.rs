@@ -42,7 +42,12 @@ pub(super) fn schema(arguments: &SchemaArguments) -> io::Result<Outcome> {
 
 pub(super) fn completions(arguments: &CompletionsArguments) -> io::Result<Outcome> {
     let mut out = Vec::new();
-    clap_complete::generate(arguments.shell, &mut super::Arguments::command(), "rollproof", &mut out);
+    clap_complete::generate(
+        arguments.shell,
+        &mut super::Arguments::command(),
+        "rollproof",
+        &mut out,
+    );
     super::print(&String::from_utf8_lossy(&out))?;
     Ok(Outcome::Clean)
 }

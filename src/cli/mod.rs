@@ -19,7 +19,12 @@ use crate::report::timeline::Look;
 
 /// Simulates, lints and questions Argo Rollouts offline.
 #[derive(Debug, Parser)]
-#[command(name = "rollproof", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "rollproof",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,

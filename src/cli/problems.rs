@@ -52,11 +52,18 @@ impl Shown {
         let home = span.map(|span| span.source);
         let range = |span: Span| (span.start as usize)..(span.end.max(span.start) as usize);
         let mut labels = Vec::new();
-        labels.extend(span.map(|span| LabeledSpan::new_primary_with_span(Some("here".to_owned()), range(span))));
+        labels.extend(
+            span.map(|span| {
+                LabeledSpan::new_primary_with_span(Some("here".to_owned()), range(span))
+            }),
+        );
         let mut help = help.clone();
         for (place, what) in related {
             if Some(place.source) == home {
-                labels.push(LabeledSpan::new_with_span(Some(what.clone()), range(*place)));
+                labels.push(LabeledSpan::new_with_span(
+                    Some(what.clone()),
+                    range(*place),
+                ));
             } else {
                 let note = format!("{what}: {}", sources.describe(*place));
                 help = Some(help.map_or(note.clone(), |help| format!("{help}\n{note}")));
@@ -103,7 +110,9 @@ impl Diagnostic for Shown {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help
+            .as_ref()
+            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

@@ -136,13 +136,21 @@ pub(super) fn read_objects(
     paths: &[PathBuf],
 ) -> io::Result<Option<Vec<serde_json::Value>>> {
     let files = input::read_paths(paths)?;
-    let named: Vec<(&str, &[u8])> =
-        files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    let named: Vec<(&str, &[u8])> = files
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+        .collect();
     let (bundle, found) = Bundle::read(sources, &named);
     if problems::show(sources, &found) {
         return Ok(None);
     }
-    Ok(Some(bundle.objects().iter().map(|object| object.json.clone()).collect()))
+    Ok(Some(
+        bundle
+            .objects()
+            .iter()
+            .map(|object| object.json.clone())
+            .collect(),
+    ))
 }
 
 /// Reads scenarios and shows their problems; none where one of them is an error.

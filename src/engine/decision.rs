@@ -208,7 +208,10 @@ impl Action {
                 name,
                 hash,
                 managed_by: _,
-            } => format!("point Service {name} at {}", hash.as_deref().unwrap_or("nothing")),
+            } => format!(
+                "point Service {name} at {}",
+                hash.as_deref().unwrap_or("nothing")
+            ),
             Action::SetTraffic(table) => format!(
                 "set traffic: canary {}, stable {}",
                 table.canary.weight, table.stable.weight

@@ -29,7 +29,10 @@ pub struct Request {
 /// What came of an HTTP request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Response {
-    Answered { status: u16, body: String },
+    Answered {
+        status: u16,
+        body: String,
+    },
     /// No answer within the time limit.
     TimedOut,
     /// No connection; in words.
@@ -83,12 +86,17 @@ pub fn timeout(metric: &Metric) -> Duration {
     if let Some(web) = &provider.web {
         return web::timeout(web);
     }
-    provider.prometheus.as_ref().map_or(prometheus::DEFAULT_TIMEOUT, prometheus::timeout)
+    provider
+        .prometheus
+        .as_ref()
+        .map_or(prometheus::DEFAULT_TIMEOUT, prometheus::timeout)
 }
 
 /// The measurement that results without asking, where the provider refuses to ask.
 pub fn check(metric: &Metric, now: Timestamp) -> Option<Measurement> {
-    request(metric, now).err().map(|message| error_measurement(message, now, now))
+    request(metric, now)
+        .err()
+        .map(|message| error_measurement(message, now, now))
 }
 
 /// The finished measurement that an answer gives, judged by the metric's conditions.
@@ -164,9 +172,6 @@ fn asked_provider(metric: &Metric) -> Result<Asked<'_>, String> {
     } else if let Some(web) = &provider.web {
         Ok(Asked::Web(web))
     } else {
-        Err(format!(
-            "no valid providers in metric '{}'",
-            metric.name
-        ))
+        Err(format!("no valid providers in metric '{}'", metric.name))
     }
 }

@@ -1,4 +1,4 @@
 //! What people read: strings only, nothing is printed here.
 
-pub mod timeline;
 pub mod tests;
+pub mod timeline;

@@ -60,7 +60,10 @@ pub fn junit(results: &[TestResult]) -> String {
     for result in results {
         let name = escape(&result.name);
         if result.passed() {
-            let _ = writeln!(out, "    <testcase classname=\"rollproof\" name=\"{name}\"/>");
+            let _ = writeln!(
+                out,
+                "    <testcase classname=\"rollproof\" name=\"{name}\"/>"
+            );
             continue;
         }
         let text = escape(&result.failures.join("\n"));

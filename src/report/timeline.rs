@@ -39,7 +39,10 @@ pub fn render(play: &Play, look: Look) -> String {
     let dim = Style::new().dimmed();
     push(&mut out, &look.paint(dim, "    time  release     what"));
     for entry in &play.timeline {
-        push(&mut out, &line(entry, share_at(&play.samples, entry.at), look));
+        push(
+            &mut out,
+            &line(entry, share_at(&play.samples, entry.at), look),
+        );
     }
     push(&mut out, "");
     out.push_str(&summary(play, look));
@@ -53,7 +56,10 @@ pub fn render(play: &Play, look: Look) -> String {
 pub fn summary(play: &Play, look: Look) -> String {
     let mut out = String::new();
     let outcome = &play.outcome;
-    let word = look.paint(verdict_style(outcome.verdict).bold(), outcome.verdict.as_str());
+    let word = look.paint(
+        verdict_style(outcome.verdict).bold(),
+        outcome.verdict.as_str(),
+    );
     let mut text = format!("outcome   {word}");
     if !outcome.message.is_empty() {
         let _ = write!(text, ": {}", outcome.message);
@@ -71,7 +77,13 @@ pub fn summary(play: &Play, look: Look) -> String {
         measurements,
     } = &play.totals;
     if let Some(seconds) = time_to_full_promotion {
-        push(&mut out, &format!("took      {} until the release was stable", length(*seconds)));
+        push(
+            &mut out,
+            &format!(
+                "took      {} until the release was stable",
+                length(*seconds)
+            ),
+        );
     }
     let shares: Vec<String> = time_at_share
         .iter()
@@ -178,7 +190,9 @@ fn bar(share: f64) -> String {
     if share < 1.0 && full == BAR {
         full = BAR - 1;
     }
-    (0..BAR).map(|index| if index < full { '█' } else { '░' }).collect()
+    (0..BAR)
+        .map(|index| if index < full { '█' } else { '░' })
+        .collect()
 }
 
 fn share_at(samples: &[Sample], at: Duration) -> f64 {

@@ -20,6 +20,7 @@ mod faults;
 mod jobs;
 pub mod metrics;
 mod observer;
+pub mod play;
 pub mod pods;
 mod queue;
 mod replica_sets;
@@ -28,6 +29,7 @@ mod settings;
 mod simulation;
 mod store;
 mod time_fields;
+pub mod timeline;
 pub mod traffic;
 pub mod world;
 

@@ -13,7 +13,7 @@ use crate::time::{Duration, Timestamp};
 
 use super::command::Command;
 use super::faults::{Fault, PodFaultEffect, PodSelection};
-use super::pods::UsualPods;
+use super::pods::SteadyPods;
 use super::scenario::metrics::ScenarioMetrics;
 use super::scenario::{Expectation, PodChoice, Range, Scenario, ScenarioEvent, Target, Undo};
 use super::settings::Settings;
@@ -133,10 +133,21 @@ pub fn choose_rollout(objects: &[Value], scenario: &Scenario) -> Result<(String,
     let rollouts: Vec<(String, String)> = objects
         .iter()
         .filter(|object| text(object, "/kind") == "Rollout")
-        .map(|object| (namespace_of(object), text(object, "/metadata/name").to_owned()))
+        .map(|object| {
+            (
+                namespace_of(object),
+                text(object, "/metadata/name").to_owned(),
+            )
+        })
         .filter(|(namespace, name)| {
-            scenario.rollout.as_ref().is_none_or(|wanted| wanted == name)
-                && scenario.namespace.as_ref().is_none_or(|wanted| wanted == namespace)
+            scenario
+                .rollout
+                .as_ref()
+                .is_none_or(|wanted| wanted == name)
+                && scenario
+                    .namespace
+                    .as_ref()
+                    .is_none_or(|wanted| wanted == namespace)
         })
         .collect();
     match rollouts.as_slice() {
@@ -146,8 +157,10 @@ pub fn choose_rollout(objects: &[Value], scenario: &Scenario) -> Result<(String,
             None => "there is no Rollout in these files".to_owned(),
         }),
         several => {
-            let names: Vec<String> =
-                several.iter().map(|(namespace, name)| format!("{namespace}/{name}")).collect();
+            let names: Vec<String> = several
+                .iter()
+                .map(|(namespace, name)| format!("{namespace}/{name}"))
+                .collect();
             Err(format!("there are several Rollouts: {}", names.join(", ")))
         }
     }
@@ -162,15 +175,19 @@ pub fn play(objects: &[Value], scenario: &Scenario) -> Result<Play, String> {
     let mut settings = Settings::default();
     settings.seed = scenario.seed.unwrap_or(settings.seed);
     let cluster = &scenario.cluster;
-    settings.pod_ready_after = cluster.pod_ready_after.map_or(settings.pod_ready_after, |it| it.0);
+    settings.pod_ready_after = cluster
+        .pod_ready_after
+        .map_or(settings.pod_ready_after, |it| it.0);
     settings.router_lag = cluster.router_lag.map_or(settings.router_lag, |it| it.0);
-    settings.reconcile_delay = cluster.reconcile_delay.map_or(settings.reconcile_delay, |it| it.0);
+    settings.reconcile_delay = cluster
+        .reconcile_delay
+        .map_or(settings.reconcile_delay, |it| it.0);
     let seed = settings.seed;
     let metrics = ScenarioMetrics::new(&namespace, &name, &scenario.metrics);
     let simulation = Simulation::new(
         settings,
         Box::new(metrics),
-        Box::new(UsualPods::with_usual_broken_images()),
+        Box::new(SteadyPods::with_usual_broken_images()),
     );
     let mut player = Player {
         recorder: Recorder::new(&namespace, &name),
@@ -285,7 +302,9 @@ impl Player {
                 }
                 Moment::Expectation(index) => {
                     if let Some(expectation) = scenario.expect.get(index) {
-                        checks.entry(index).or_insert_with(|| self.check(expectation));
+                        checks
+                            .entry(index)
+                            .or_insert_with(|| self.check(expectation));
                     }
                 }
             }
@@ -295,13 +314,20 @@ impl Player {
             None => self.advance_to_rest(scenario, &mut checks),
         }
         for (index, expectation) in scenario.expect.iter().enumerate() {
-            checks.entry(index).or_insert_with(|| self.check(expectation));
+            checks
+                .entry(index)
+                .or_insert_with(|| self.check(expectation));
         }
         checks.into_values().collect()
     }
 
     /// Runs to `end`, looking at each event whether an expectation with `by` holds.
-    fn advance(&mut self, end: Timestamp, scenario: &Scenario, checks: &mut BTreeMap<usize, Check>) {
+    fn advance(
+        &mut self,
+        end: Timestamp,
+        scenario: &Scenario,
+        checks: &mut BTreeMap<usize, Check>,
+    ) {
         while let Some(next) = self.simulation.next_event().filter(|next| *next <= end) {
             self.step_to(next, scenario, checks);
         }
@@ -340,7 +366,8 @@ impl Player {
         let Some(rollout) = self.rollout() else {
             return true;
         };
-        let observed = rollout.status.observed_generation == rollout.metadata.generation.to_string();
+        let observed =
+            rollout.status.observed_generation == rollout.metadata.generation.to_string();
         let at_rest = match rollout.status.phase {
             RolloutPhase::Healthy | RolloutPhase::Degraded => true,
             RolloutPhase::Paused => waits_for_people(rollout),
@@ -386,12 +413,22 @@ impl Player {
     /// An image that differs from the present one, for a release that the user did not name.
     fn next_image(&self) -> String {
         let present = self.present_image();
-        format!("{}-next", if present.is_empty() { "image:v1" } else { &present })
+        format!(
+            "{}-next",
+            if present.is_empty() {
+                "image:v1"
+            } else {
+                &present
+            }
+        )
     }
 
     fn present_image(&self) -> String {
         let world = self.simulation.world();
-        let hash = self.rollout().map(|rollout| rollout.status.stable_rs.clone()).unwrap_or_default();
+        let hash = self
+            .rollout()
+            .map(|rollout| rollout.status.stable_rs.clone())
+            .unwrap_or_default();
         world
             .observed(&self.namespace)
             .into_iter()
@@ -477,8 +514,16 @@ impl Player {
         let verbs = [
             (promote, Verb::Promote, "promote"),
             (promote_full, Verb::PromoteFull, "promote --full"),
-            (skip_current_step, Verb::SkipCurrentStep, "promote --skip-current-step"),
-            (skip_all_steps, Verb::SkipAllSteps, "promote --skip-all-steps"),
+            (
+                skip_current_step,
+                Verb::SkipCurrentStep,
+                "promote --skip-current-step",
+            ),
+            (
+                skip_all_steps,
+                Verb::SkipAllSteps,
+                "promote --skip-all-steps",
+            ),
             (abort, Verb::Abort, "abort"),
             (retry, Verb::Retry, "retry"),
             (pause, Verb::Pause, "pause"),
@@ -493,7 +538,12 @@ impl Player {
             Some(Undo::Previous(_)) => self.verb(Verb::Undo { revision: None }, "undo"),
             Some(Undo::Revision(revision)) => {
                 let text = format!("undo --to-revision={revision}");
-                self.verb(Verb::Undo { revision: Some(*revision) }, &text);
+                self.verb(
+                    Verb::Undo {
+                        revision: Some(*revision),
+                    },
+                    &text,
+                );
             }
             None => {}
         }
@@ -502,10 +552,20 @@ impl Player {
             Target::Named(name) => Some(name.clone()),
         };
         if let Some(target) = terminate_analysis {
-            self.verb(Verb::TerminateAnalysis { name: named(target) }, "terminate analysisrun");
+            self.verb(
+                Verb::TerminateAnalysis {
+                    name: named(target),
+                },
+                "terminate analysisrun",
+            );
         }
         if let Some(target) = terminate_experiment {
-            self.verb(Verb::TerminateExperiment { name: named(target) }, "terminate experiment");
+            self.verb(
+                Verb::TerminateExperiment {
+                    name: named(target),
+                },
+                "terminate experiment",
+            );
         }
         if let Some(replicas) = scale {
             let command = Command::Scale {
@@ -519,9 +579,19 @@ impl Player {
             self.patch(patch.clone());
         }
         if let Some(object) = apply {
-            let text = format!("apply {} {}", text(object, "/kind"), text(object, "/metadata/name"));
+            let text = format!(
+                "apply {} {}",
+                text(object, "/kind"),
+                text(object, "/metadata/name")
+            );
             let namespace = self.namespace.clone();
-            self.act(Command::Apply { namespace, object: object.clone() }, &text);
+            self.act(
+                Command::Apply {
+                    namespace,
+                    object: object.clone(),
+                },
+                &text,
+            );
         }
         if let Some(words) = delete {
             self.delete(words);
@@ -549,7 +619,9 @@ impl Player {
                 count: None,
             };
             let effect = if let Some(reason) = &trouble.never_ready {
-                PodFaultEffect::NeverReady { waiting_reason: reason.clone() }
+                PodFaultEffect::NeverReady {
+                    waiting_reason: reason.clone(),
+                }
             } else if let Some(after) = trouble.crash_after {
                 PodFaultEffect::CrashAfter {
                     ready_for: after.0,
@@ -566,7 +638,10 @@ impl Player {
                     format!("pods do not become ready any more ({waiting_reason})")
                 }
                 PodFaultEffect::ReadyAfter(after) => format!("pods become ready after {after}"),
-                PodFaultEffect::CrashAfter { ready_for, restart_after: _ } => {
+                PodFaultEffect::CrashAfter {
+                    ready_for,
+                    restart_after: _,
+                } => {
                     format!("pods crash after {ready_for}")
                 }
             };
@@ -574,18 +649,30 @@ impl Player {
             self.act(Command::Fault(Fault::Pods { selection, effect }), &text);
         }
         if let Some(outage) = outage {
-            let message = outage.message.clone().unwrap_or_else(|| "connection refused".to_owned());
+            let message = outage
+                .message
+                .clone()
+                .unwrap_or_else(|| "connection refused".to_owned());
             let until = outage.lasts.map(|lasts| self.simulation.now() + lasts.0);
             let text = match &outage.metric {
                 Some(metric) => format!("the provider of {metric} does not answer"),
                 None => "metric providers do not answer".to_owned(),
             };
-            let fault = Fault::ProviderOutage { metric: outage.metric.clone(), message, until };
+            let fault = Fault::ProviderOutage {
+                metric: outage.metric.clone(),
+                message,
+                until,
+            };
             self.act(Command::Fault(fault), &text);
         }
         if let Some(after) = controller_down {
-            let fault = Fault::ControllerDown { up_after: Some(after.0) };
-            self.act(Command::Fault(fault), &format!("the controller is down for {}", after.0));
+            let fault = Fault::ControllerDown {
+                up_after: Some(after.0),
+            };
+            self.act(
+                Command::Fault(fault),
+                &format!("the controller is down for {}", after.0),
+            );
         }
         if let Some(jump) = clock_jump {
             let text = format!("the controller's clock jumps by {}", jump.0);
@@ -636,14 +723,22 @@ impl Player {
             max_weight,
             served,
         } = expectation;
-        let status = self.rollout().map(|rollout| rollout.status.clone()).unwrap_or_default();
+        let status = self
+            .rollout()
+            .map(|rollout| rollout.status.clone())
+            .unwrap_or_default();
         if let Some(wanted) = phase {
             let present = status.phase.to_string();
             compare("phase", wanted.clone(), present.clone(), *wanted == present);
         }
         if let Some(wanted) = message {
             let holds = status.message.contains(wanted.as_str());
-            compare("message", format!("{wanted:?}"), format!("{:?}", status.message), holds);
+            compare(
+                "message",
+                format!("{wanted:?}"),
+                format!("{:?}", status.message),
+                holds,
+            );
         }
         if let Some(wanted) = step {
             let present = status.current_step_index;
@@ -651,24 +746,47 @@ impl Player {
             compare("step", wanted.to_string(), text, present == Some(*wanted));
         }
         if let Some(wanted) = aborted {
-            compare("aborted", wanted.to_string(), status.abort.to_string(), *wanted == status.abort);
+            compare(
+                "aborted",
+                wanted.to_string(),
+                status.abort.to_string(),
+                *wanted == status.abort,
+            );
         }
         if let Some(wanted) = stable_image {
             let present = self.present_image();
-            compare("stable image", wanted.clone(), present.clone(), *wanted == present);
+            compare(
+                "stable image",
+                wanted.clone(),
+                present.clone(),
+                *wanted == present,
+            );
         }
         let totals = self.totals();
         let sample = self.recorder.samples.last();
         let share = sample.map_or(0.0, |sample| sample.share * 100.0);
         let numbers = [
             ("weight", weight, share),
-            ("pods", pods, sample.map_or(0.0, |sample| f64::from(sample.pods))),
+            (
+                "pods",
+                pods,
+                sample.map_or(0.0, |sample| f64::from(sample.pods)),
+            ),
             ("highest weight", max_weight, totals.highest_share * 100.0),
-            ("served by the release", served, totals.served_by_release * 100.0),
+            (
+                "served by the release",
+                served,
+                totals.served_by_release * 100.0,
+            ),
         ];
         for (what, wanted, present) in numbers {
             if let Some(wanted) = wanted {
-                compare(what, range_text(wanted), number_text(present), wanted.holds(present));
+                compare(
+                    what,
+                    range_text(wanted),
+                    number_text(present),
+                    wanted.holds(present),
+                );
             }
         }
         for (metric, wanted) in analysis {
@@ -677,7 +795,12 @@ impl Player {
                 .run_phases
                 .get(metric)
                 .map_or("never measured".to_owned(), ToString::to_string);
-            compare(&format!("analysis of {metric}"), wanted.clone(), present.clone(), *wanted == present);
+            compare(
+                &format!("analysis of {metric}"),
+                wanted.clone(),
+                present.clone(),
+                *wanted == present,
+            );
         }
         let when = match (at, by) {
             (Some(at), _) => format!("at {}: ", at.0),
@@ -705,7 +828,11 @@ impl Player {
             .find(|entry| entry.kind == super::timeline::EntryKind::Abort)
             .map(|entry| entry.at);
         let end = self.simulation.now().since(self.origin);
-        let update_end = promoted_at.into_iter().chain(aborted_at).min().unwrap_or(end);
+        let update_end = promoted_at
+            .into_iter()
+            .chain(aborted_at)
+            .min()
+            .unwrap_or(end);
         let samples = &self.recorder.samples;
         let mut at_share: BTreeMap<u64, f64> = BTreeMap::new();
         let (mut served, mut highest) = (0.0, 0.0_f64);
@@ -713,7 +840,9 @@ impl Player {
             if sample.at > update_end {
                 break;
             }
-            let until = samples.get(index.saturating_add(1)).map_or(update_end, |next| next.at.min(update_end));
+            let until = samples
+                .get(index.saturating_add(1))
+                .map_or(update_end, |next| next.at.min(update_end));
             let seconds = (until - sample.at).as_secs_f64();
             highest = highest.max(sample.share);
             if seconds > 0.0 {
@@ -724,7 +853,10 @@ impl Player {
         // Shares are not negative: their bits have the order of the numbers.
         let time_at_share = at_share
             .into_iter()
-            .map(|(share, seconds)| TimeAtShare { share: f64::from_bits(share), seconds })
+            .map(|(share, seconds)| TimeAtShare {
+                share: f64::from_bits(share),
+                seconds,
+            })
             .collect();
         let length = update_end.as_secs_f64();
         Totals {
@@ -752,7 +884,11 @@ impl Player {
                     .entries
                     .iter()
                     .any(|entry| entry.kind == super::timeline::EntryKind::Promotion);
-                if promoted { Verdict::Promoted } else { Verdict::Healthy }
+                if promoted {
+                    Verdict::Promoted
+                } else {
+                    Verdict::Healthy
+                }
             }
             RolloutPhase::Paused if waits_for_people(rollout) => Verdict::WaitsForPeople,
             RolloutPhase::Degraded => Verdict::Stuck,
@@ -800,27 +936,38 @@ fn waits_for_people(rollout: &Rollout) -> bool {
     if rollout.spec.paused {
         return true;
     }
-    rollout.status.pause_conditions.iter().any(|condition| match condition.reason {
-        PauseReason::InconclusiveAnalysis | PauseReason::InconclusiveExperiment => true,
-        PauseReason::CanaryPauseStep => steps::current_step(rollout)
-            .and_then(|(_, step)| step.pause.as_ref())
-            .is_some_and(|pause| pause.duration.is_none()),
-        PauseReason::BlueGreenPause => rollout
-            .spec
-            .strategy
-            .blue_green
-            .as_ref()
-            .is_some_and(|blue_green| blue_green.auto_promotion_seconds == 0),
-    })
+    rollout
+        .status
+        .pause_conditions
+        .iter()
+        .any(|condition| match condition.reason {
+            PauseReason::InconclusiveAnalysis | PauseReason::InconclusiveExperiment => true,
+            PauseReason::CanaryPauseStep => steps::current_step(rollout)
+                .and_then(|(_, step)| step.pause.as_ref())
+                .is_some_and(|pause| pause.duration.is_none()),
+            PauseReason::BlueGreenPause => rollout
+                .spec
+                .strategy
+                .blue_green
+                .as_ref()
+                .is_some_and(|blue_green| blue_green.auto_promotion_seconds == 0),
+        })
 }
 
 fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    object
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 fn namespace_of(object: &Value) -> String {
     let namespace = text(object, "/metadata/namespace");
-    if namespace.is_empty() { "default".to_owned() } else { namespace.to_owned() }
+    if namespace.is_empty() {
+        "default".to_owned()
+    } else {
+        namespace.to_owned()
+    }
 }
 
 fn range_text(range: &Range) -> String {

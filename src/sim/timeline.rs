@@ -215,7 +215,8 @@ impl Recorder {
 
     /// At the very moment of the release, the version that is current is still the old one.
     fn released_is_stable_of_old(&self, rollout: &Rollout) -> bool {
-        self.samples.is_empty() || rollout.status.observed_generation != rollout.metadata.generation.to_string()
+        self.samples.is_empty()
+            || rollout.status.observed_generation != rollout.metadata.generation.to_string()
     }
 
     fn rollout_changed(&mut self, now: Timestamp, rollout: &Arc<Rollout>) {
@@ -234,8 +235,8 @@ impl Recorder {
                 .map(|condition| condition.message.clone())
         };
         if new.abort && !old.abort {
-            let message =
-                condition(new, RolloutConditionType::Progressing).unwrap_or_else(|| "aborted".to_owned());
+            let message = condition(new, RolloutConditionType::Progressing)
+                .unwrap_or_else(|| "aborted".to_owned());
             self.note(now, EntryKind::Abort, message);
         }
         if old.abort && !new.abort {
@@ -258,7 +259,13 @@ impl Recorder {
         }
     }
 
-    fn note_step(&mut self, now: Timestamp, rollout: &Rollout, old: &RolloutStatus, new: &RolloutStatus) {
+    fn note_step(
+        &mut self,
+        now: Timestamp,
+        rollout: &Rollout,
+        old: &RolloutStatus,
+        new: &RolloutStatus,
+    ) {
         if new.current_step_index == old.current_step_index {
             return;
         }
@@ -268,7 +275,11 @@ impl Recorder {
         let count = canary.steps.len();
         let text = match steps::current_step(rollout) {
             Some((index, step)) => {
-                format!("{}/{count} {}", index.saturating_add(1), steps::step_text(step))
+                format!(
+                    "{}/{count} {}",
+                    index.saturating_add(1),
+                    steps::step_text(step)
+                )
             }
             None if count > 0 => format!("all {count} steps are done"),
             None => return,
@@ -285,13 +296,26 @@ impl Recorder {
                 .map(|weights| (weights.canary.weight, weights.stable.weight))
         };
         if let Some((canary, stable)) = weight(new).filter(|_| weight(new) != weight(old)) {
-            self.note(now, EntryKind::Weight, format!("canary {canary}, stable {stable}"));
+            self.note(
+                now,
+                EntryKind::Weight,
+                format!("canary {canary}, stable {stable}"),
+            );
         }
     }
 
-    fn note_pauses(&mut self, now: Timestamp, rollout: &Rollout, old: &RolloutStatus, new: &RolloutStatus) {
+    fn note_pauses(
+        &mut self,
+        now: Timestamp,
+        rollout: &Rollout,
+        old: &RolloutStatus,
+        new: &RolloutStatus,
+    ) {
         for condition in &new.pause_conditions {
-            let known = old.pause_conditions.iter().any(|other| other.reason == condition.reason);
+            let known = old
+                .pause_conditions
+                .iter()
+                .any(|other| other.reason == condition.reason);
             if !known {
                 let step = steps::current_step(rollout).and_then(|(_, step)| step.pause.as_ref());
                 let length = match step {
@@ -301,7 +325,11 @@ impl Recorder {
                     },
                     None => String::new(),
                 };
-                self.note(now, EntryKind::Pause, format!("paused{length} ({})", condition.reason));
+                self.note(
+                    now,
+                    EntryKind::Pause,
+                    format!("paused{length} ({})", condition.reason),
+                );
             }
         }
         if new.pause_conditions.is_empty() && !old.pause_conditions.is_empty() && !new.abort {
@@ -359,7 +387,11 @@ impl Recorder {
         let Some(service) = place.observed.services.get(name) else {
             return;
         };
-        let Some(hash) = service.spec.selector.get(crate::engine::POD_TEMPLATE_HASH_LABEL) else {
+        let Some(hash) = service
+            .spec
+            .selector
+            .get(crate::engine::POD_TEMPLATE_HASH_LABEL)
+        else {
             return;
         };
         if self.services.insert(name.to_owned(), hash.clone()).as_ref() != Some(hash) {
@@ -373,7 +405,12 @@ impl Recorder {
             return;
         };
         let phase = run.status.phase;
-        let names: Vec<String> = run.spec.metrics.iter().map(|metric| metric.name.clone()).collect();
+        let names: Vec<String> = run
+            .spec
+            .metrics
+            .iter()
+            .map(|metric| metric.name.clone())
+            .collect();
         for metric in &names {
             self.run_phases.insert(metric.clone(), phase);
         }
@@ -436,7 +473,10 @@ impl Recorder {
             at: now.since(origin),
             object: object.to_string(),
             reasons: reasons.clone(),
-            actions: actions.iter().map(crate::engine::Action::describe).collect(),
+            actions: actions
+                .iter()
+                .map(crate::engine::Action::describe)
+                .collect(),
             failure: failure.clone(),
         });
     }
@@ -488,7 +528,11 @@ impl Observer for Recorder {
             && object.name == self.rollout
             && !told
         {
-            self.note(now, EntryKind::Problem, format!("{}: {}", event.reason, event.message));
+            self.note(
+                now,
+                EntryKind::Problem,
+                format!("{}: {}", event.reason, event.message),
+            );
         }
     }
 
@@ -500,7 +544,13 @@ impl Observer for Recorder {
         }
     }
 
-    fn measured(&mut self, now: Timestamp, _run: &ObjectRef, metric: &Metric, result: &Measurement) {
+    fn measured(
+        &mut self,
+        now: Timestamp,
+        _run: &ObjectRef,
+        metric: &Metric,
+        result: &Measurement,
+    ) {
         if result.phase == AnalysisPhase::Running {
             return;
         }
@@ -524,7 +574,12 @@ impl Observer for Recorder {
 
     fn failed(&mut self, now: Timestamp, object: &ObjectRef, reason: &str) {
         let text = format!("{object}: {reason}");
-        let repeated = self.entries.iter().rev().take(3).any(|entry| entry.text == text);
+        let repeated = self
+            .entries
+            .iter()
+            .rev()
+            .take(3)
+            .any(|entry| entry.text == text);
         if !repeated {
             self.note(now, EntryKind::Problem, text);
         }

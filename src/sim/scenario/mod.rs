@@ -41,7 +41,9 @@ impl<'de> Deserialize<'de> for Period {
             }
         };
         if duration < Duration::ZERO {
-            return Err(serde::de::Error::custom("a length of time cannot be negative"));
+            return Err(serde::de::Error::custom(
+                "a length of time cannot be negative",
+            ));
         }
         Ok(Self(duration))
     }
@@ -174,7 +176,9 @@ impl<'de> Deserialize<'de> for Always {
         if bool::deserialize(deserializer)? {
             Ok(Self(true))
         } else {
-            Err(serde::de::Error::custom("write `true`, or leave the event out"))
+            Err(serde::de::Error::custom(
+                "write `true`, or leave the event out",
+            ))
         }
     }
 }
