@@ -31,7 +31,8 @@ pub struct Record {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    pub name: String,
+    #[expect(dead_code, reason = "equals the file's name")]
+    name: String,
     #[expect(dead_code, reason = "part of the format")]
     about: String,
     #[serde(default = "main_rollout")]
@@ -138,7 +139,9 @@ fn script<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Action>, D::E
         .collect()
 }
 
-fn timed_actions<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<(f64, Action)>, D::Error> {
+fn timed_actions<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Vec<(f64, Action)>, D::Error> {
     let entries = Vec::<(f64, Map<String, Value>)>::deserialize(from)?;
     entries
         .into_iter()
@@ -191,7 +194,9 @@ fn action(mut entry: Map<String, Value>) -> Result<Action, String> {
         "apply" => Action::Apply { text: text()? },
         "delete" => {
             let text = text()?;
-            let (kind, name) = text.split_once(' ').ok_or("delete: expected kind and name")?;
+            let (kind, name) = text
+                .split_once(' ')
+                .ok_or("delete: expected kind and name")?;
             Action::Delete {
                 kind: kind.into(),
                 name: name.into(),

@@ -207,10 +207,14 @@ impl Player<'_> {
                 var: _,
             } = condition;
             let observed = status.observed_generation == rollout.metadata.generation.to_string();
-            let phase = phase.as_deref().is_none_or(|it| it == status.phase.as_str());
+            let phase = phase
+                .as_deref()
+                .is_none_or(|it| it == status.phase.as_str());
             let at_step = status.current_step_index.map(i64::from);
             let step = step.is_none_or(|it| Some(it) == at_step);
-            let message = message.as_deref().is_none_or(|it| status.message.contains(it));
+            let message = message
+                .as_deref()
+                .is_none_or(|it| status.message.contains(it));
             if !(observed && phase && step && message) {
                 return false;
             }
@@ -230,7 +234,9 @@ fn instant(seconds: f64) -> Timestamp {
 
 fn documents(text: &str) -> Result<Vec<Value>, String> {
     let address = format!("http://127.0.0.1:9901/{NAMESPACE}");
-    let text = text.replace("<ns>", NAMESPACE).replace("<metrics>", &address);
+    let text = text
+        .replace("<ns>", NAMESPACE)
+        .replace("<metrics>", &address);
     let mut sources = Sources::new();
     let source = sources.add("case", text);
     let stream = yaml::read(&sources, source);

@@ -260,7 +260,10 @@ impl Recorder {
         for (suffix, value) in [
             ("stablePingPong", &canary["stablePingPong"]),
             ("currentExperiment", &canary["currentExperiment"]),
-            ("scaleUpPreviewCheckPoint", &blue_green["scaleUpPreviewCheckPoint"]),
+            (
+                "scaleUpPreviewCheckPoint",
+                &blue_green["scaleUpPreviewCheckPoint"],
+            ),
         ] {
             self.put_once_set(variable(suffix), value.clone(), now);
         }
@@ -304,7 +307,12 @@ impl Recorder {
         if !args.is_empty() {
             self.put(variable("args"), Value::Object(args), now);
         }
-        self.put_phase(&variable("phase"), &status, now);
+        // Controllers store a run with the phase ""; one that a user applies has none yet.
+        let phase = match status["phase"].as_str() {
+            Some("") if run.metadata.owner_references.is_empty() => Value::Null,
+            _ => status["phase"].clone(),
+        };
+        self.put(variable("phase"), phase, now);
         let terminate = json!(run.spec.terminate);
         self.put(variable("terminate"), terminate, now);
         self.put_message(&variable("message"), &status, now);
@@ -320,7 +328,7 @@ impl Recorder {
             if is_truthy(&result["dryRun"]) {
                 self.put(variable("dryRun"), json!(true), now);
             }
-            self.put_phase(&variable("phase"), result, now);
+            self.put(variable("phase"), result["phase"].clone(), now);
             let counts: Map<String, Value> = COUNTS
                 .into_iter()
                 .map(|count| {
@@ -341,7 +349,7 @@ impl Recorder {
         let key = self.run_key(Kind::Experiment, &experiment.metadata);
         let variable = |suffix: &str| format!("experiment/{key}/{suffix}");
         let status = json_of(&experiment.status);
-        self.put_phase(&variable("phase"), &status, now);
+        self.put(variable("phase"), status["phase"].clone(), now);
         let terminate = json!(experiment.spec.terminate);
         self.put(variable("terminate"), terminate, now);
         self.put_message(&variable("message"), &status, now);
@@ -462,14 +470,6 @@ impl Recorder {
             | Kind::Pod
             | Kind::Secret => {}
         }
-    }
-
-    fn put_phase(&mut self, variable: &str, status: &Value, now: Timestamp) {
-        let phase = match &status["phase"] {
-            Value::String(phase) if phase.is_empty() => Value::Null,
-            phase => phase.clone(),
-        };
-        self.put(variable.to_owned(), phase, now);
     }
 
     fn put_message(&mut self, variable: &str, status: &Value, now: Timestamp) {
@@ -642,7 +642,13 @@ fn weights(weights: &Value) -> Value {
 
 fn istio_route(route: &Value) -> Value {
     let destinations: Vec<Value> = items(&route["route"])
-        .map(|it| json!([it["destination"]["host"], it["destination"]["subset"], it["weight"]]))
+        .map(|it| {
+            json!([
+                it["destination"]["host"],
+                it["destination"]["subset"],
+                it["weight"]
+            ])
+        })
         .collect();
     json!({
         "name": route["name"],
@@ -669,4 +675,107 @@ fn forget_unknown_hashes(text: &str) -> String {
         };
     }
     kept + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rollproof::spec::meta::OwnerReference;
+    use rollproof::time::Duration;
+
+    const START: Timestamp = Timestamp::from_secs(100);
+
+    /// Writes objects into a world, one at a time.
+    struct Writer {
+        recorder: Recorder,
+        world: World,
+    }
+
+    impl Writer {
+        fn new() -> Self {
+            let mut world = World::default();
+            world.namespaces.entry("ns-1".into()).or_default();
+            Self {
+                recorder: Recorder::new(START, "ns-1", "demo"),
+                world,
+            }
+        }
+
+        fn write(&mut self, kind: ChangeKind, object: (Kind, &str), seconds: i64) {
+            let object = ObjectRef::new(object.0, "ns-1", object.1);
+            let now = START.checked_add(Duration::from_secs(seconds)).unwrap();
+            self.recorder
+                .changed(now, &Change { object, kind }, &self.world);
+        }
+
+        fn replica_set(&mut self, hash: &str, image: &str, replicas: i32, seconds: i64) {
+            let template = json!({"metadata": {"labels": {"app": "x", POD_TEMPLATE_HASH_LABEL: hash}},
+                "spec": {"containers": [{"name": "c", "image": image}]}});
+            let mut replica_set = ReplicaSet {
+                replicas,
+                template: serde_json::from_value(template).unwrap(),
+                ..ReplicaSet::default()
+            };
+            let metadata = &mut replica_set.metadata;
+            metadata.name = format!("demo-{hash}");
+            let label = (POD_TEMPLATE_HASH_LABEL.to_owned(), hash.to_owned());
+            metadata.labels.extend([label]);
+            metadata.owner_references.push(OwnerReference {
+                kind: "Rollout".into(),
+                name: "demo".into(),
+                ..OwnerReference::default()
+            });
+            let name = metadata.name.clone();
+            let namespace = self.world.namespaces.get_mut("ns-1").unwrap();
+            let sets = &mut namespace.observed.replica_sets;
+            sets.insert(name.clone(), Arc::new(replica_set));
+            self.write(ChangeKind::Updated, (Kind::ReplicaSet, &name), seconds);
+        }
+
+        fn rollout(&mut self, status: Value, seconds: i64) {
+            let rollout = json!({"metadata": {"name": "demo"}, "status": status});
+            let rollout = serde_json::from_value(rollout).unwrap();
+            let namespace = self.world.namespaces.get_mut("ns-1").unwrap();
+            namespace.rollouts.insert("demo".into(), Arc::new(rollout));
+            self.write(ChangeKind::Updated, (Kind::Rollout, "demo"), seconds);
+        }
+
+        fn finish(self) -> BTreeMap<String, Sequence> {
+            let end = START.checked_add(Duration::from_secs(60)).unwrap();
+            self.recorder.finish(end)
+        }
+    }
+
+    #[test]
+    fn revisions_are_called_by_their_image() {
+        let mut writer = Writer::new();
+        writer.rollout(json!({"phase": "Progressing"}), 0); // not yet by the controller
+        writer.rollout(
+            json!({"phase": "Progressing", "observedGeneration": "1", "currentPodHash": "aaaaaaa",
+                   "stableRS": "cccccccc", "message": "demo-aaaaaaa in ns-1 waits for ?"}),
+            1,
+        );
+        writer.replica_set("aaaaaaa", "app:v1", 0, 2);
+        writer.replica_set("aaaaaaa", "app:v1", 5, 3);
+        writer.replica_set("bbbbbbb", "app:v1", 2, 4);
+        writer.write(ChangeKind::Deleted, (Kind::ReplicaSet, "demo-aaaaaaa"), 5);
+        let present = writer.recorder.present("rs/app:v1#2/replicas");
+        assert_eq!(present, Some(json!(2)));
+
+        let found = writer.finish();
+        assert_eq!(found["rollout/demo/phase"], [(1.0, json!("Progressing"))]);
+        assert_eq!(found["rollout/demo/current"], [(1.0, json!("app:v1"))]);
+        assert_eq!(found["rollout/demo/stable"], [(1.0, json!("?"))]);
+        let message = json!("demo-<app:v1> in <ns> waits for ?");
+        assert_eq!(found["rollout/demo/message"], [(1.0, message)]);
+        assert_eq!(
+            found["rs/app:v1/replicas"],
+            [(2.0, json!(0)), (3.0, json!(5)), (5.0, Value::Null)]
+        );
+        assert_eq!(found["rs/app:v1#2/replicas"], [(4.0, json!(2))]);
+        let labels = json!({"app": "x"});
+        assert_eq!(found["rs/app:v1/template-labels"], [(2.0, labels)]);
+        assert!(!found.contains_key("rs/app:v1/template-annotations"));
+        assert!(!found.contains_key("rollout/demo/weights"));
+    }
 }

@@ -151,7 +151,10 @@ fn side_by_side(case: &str, comparison: &Comparison, difference: Difference) -> 
     };
     let mut text = format!("{case}: {variable}: {why}\n");
     let values = |sequence: &Sequence| -> Vec<String> {
-        sequence.iter().map(|(_, value)| value.to_string()).collect()
+        sequence
+            .iter()
+            .map(|(_, value)| value.to_string())
+            .collect()
     };
     let (left, right) = (values(expected), values(ours));
     let width = left.iter().map(|it| it.chars().count()).max();
@@ -162,7 +165,9 @@ fn side_by_side(case: &str, comparison: &Comparison, difference: Difference) -> 
             time.map_or(String::new(), |time| format!("{time:.2}"))
         };
         let value = |values: &[String], at: Option<usize>| {
-            at.and_then(|at| values.get(at)).cloned().unwrap_or_default()
+            at.and_then(|at| values.get(at))
+                .cloned()
+                .unwrap_or_default()
         };
         let _ = writeln!(
             text,
