@@ -338,6 +338,6 @@ mod tests {
             .iter()
             .map(|(_, n)| *n)
             .collect();
-        assert_eq!(broken, []);
+        assert!(broken.is_empty());
     }
 }

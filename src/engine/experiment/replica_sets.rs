@@ -9,6 +9,7 @@ use crate::engine::{
     Action, Event, POD_TEMPLATE_HASH_LABEL, ReplicaSet, SCALE_DOWN_DEADLINE_ANNOTATION,
 };
 use crate::spec::experiment::{TemplateSpec, TemplateStatus, TemplateStatusCode};
+use crate::spec::validation::validate_replica_set_template;
 use crate::time::{Duration, Timestamp};
 
 use super::context::Context;
@@ -124,14 +125,9 @@ impl Context<'_> {
         let name = set.name();
         let refused = if self.observed.replica_sets.contains_key(name) {
             Some(format!("replicasets.apps {name:?} already exists"))
-        } else if set.selector.matches(&set.template.labels()) != Some(true) {
-            let labels = serde_json::json!(set.template.labels());
-            Some(format!(
-                "ReplicaSet.apps {name:?} is invalid: spec.template.metadata.labels: \
-                 Invalid value: {labels}: `selector` does not match template `labels`"
-            ))
         } else {
-            None
+            invalid_parts(&set)
+                .map(|errors| format!("ReplicaSet.apps {name:?} is invalid: {errors}"))
         };
         if let Some(error) = refused {
             self.event(Event::normal(
@@ -257,4 +253,24 @@ fn has_scale_down_deadline(set: &ReplicaSet) -> bool {
 /// None also for text that is no time: then nothing is waited for.
 fn scale_down_deadline(set: &ReplicaSet) -> Option<Timestamp> {
     Timestamp::parse(set.annotation(SCALE_DOWN_DEADLINE_ANNOTATION)?).ok()
+}
+
+/// What an API server would say against it.
+fn invalid_parts(set: &ReplicaSet) -> Option<String> {
+    let labels = set.template.labels();
+    let mut errors = Vec::new();
+    if set.selector.matches(&labels) != Some(true) {
+        errors.push(format!(
+            "spec.template.metadata.labels: Invalid value: {}: `selector` does not match template \
+             `labels`",
+            serde_json::json!(labels)
+        ));
+    }
+    let of_template = validate_replica_set_template(&set.template);
+    errors.extend(of_template.iter().map(ToString::to_string));
+    match errors.as_slice() {
+        [] => None,
+        [only] => Some(only.clone()),
+        several => Some(format!("[{}]", several.join(", "))),
+    }
 }

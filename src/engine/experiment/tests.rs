@@ -49,7 +49,10 @@ impl World {
     }
 
     fn run_until(&mut self, end: Timestamp) {
-        for _ in 0..1000 {
+        let mut passes = 0;
+        loop {
+            passes += 1;
+            assert!(passes < 100, "does not settle");
             let decision = decide(&self.experiment, &self.observed, self.now);
             assert_eq!(decision.failure, None);
             let changed = decision.status.is_some() || !decision.actions.is_empty();
@@ -371,6 +374,15 @@ fn what_an_api_server_would_refuse_is_an_error() {
             .message
             .contains("`selector` does not match template `labels`")
     );
+
+    let mut unnamed = template("one", 1);
+    unnamed["template"]["spec"]["containers"][0]["name"] = json!("Not_A_Name");
+    let mut world = World::new(json!({"templates": [unnamed]}));
+    world.run_for(1);
+    let message = &world.experiment.status.message;
+    let expected = "Failed to create ReplicaSet for template 'one': ReplicaSet.apps \"xp-one\" is \
+                    invalid: spec.template.spec.containers[0].name: Invalid value: \"Not_A_Name\"";
+    assert!(message.starts_with(expected), "{message}");
 
     let mut world = World::new(json!({"templates": [template("one", 1)]}));
     let foreign = ReplicaSet::default();

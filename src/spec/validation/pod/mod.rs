@@ -26,6 +26,11 @@ use node::Node;
 /// Most bytes that keys and values of annotations have together.
 const ANNOTATION_BYTE_LIMIT: usize = 256 * 1024;
 
+/// Errors an API server would find in `spec.template` of a ReplicaSet.
+pub fn validate_replica_set_template(template: &PodTemplate) -> Vec<FieldError> {
+    validate_pod_template(template, &Path::new("spec.template"))
+}
+
 /// Errors of a pod template. Those of labels are at `labels`, not `metadata.labels`.
 pub(super) fn validate_pod_template(template: &PodTemplate, path: &Path) -> Vec<FieldError> {
     let mut errors = validate_labels(&template.labels(), &path.child("labels"));
