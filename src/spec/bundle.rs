@@ -13,8 +13,8 @@ use super::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
 use super::experiment::Experiment;
 use super::kubernetes::{Deployment, Service};
 use super::rollout::Rollout;
-use super::yaml::{self, Comment, Kind, Node, Step, Value};
-use crate::source::{Problem, SourceId, Sources, Span};
+use super::yaml::{self, Comment, Kind, Node, Value};
+use crate::source::{Problem, Severity, SourceId, Sources, Span};
 
 pub use references::{InNamespace, Reference};
 
@@ -265,11 +265,13 @@ impl Reader {
     }
 
     fn take_object(&mut self, node: Node, source: SourceId, list: Option<&ListKind>) {
-        let api_version = self.required_text(&node, "apiVersion", list.map(|l| &l.api_version));
-        let kind = self.required_text(&node, "kind", list.map(|l| &l.kind));
-        let (Some(api_version), Some(kind)) = (api_version, kind) else {
+        let Some(kind) = self.header(&node, "kind", list.map(|list| &list.kind)) else {
             return;
         };
+        // Without it nothing takes the object for one of its own, but it is there.
+        let api_version = self
+            .header(&node, "apiVersion", list.map(|list| &list.api_version))
+            .unwrap_or_default();
         let mut json = node.to_json();
         if let (Some(_), Some(object)) = (list, json.as_object_mut()) {
             object
@@ -280,7 +282,7 @@ impl Reader {
         let name = self.text_at(&node, "metadata.name").unwrap_or_default();
         let namespace = self.text_at(&node, "metadata.namespace");
         if name.is_empty() {
-            self.check_name(&node, &kind);
+            self.check_name(&node, &api_version, &kind);
         }
         self.check_version(&node, &api_version, &kind);
         let typed = decode_object::decode(&api_version, &kind, &node, &json, &mut self.problems);
@@ -320,12 +322,8 @@ impl Reader {
         self.bundle.objects.push(object);
     }
 
-    fn required_text(
-        &mut self,
-        node: &Node,
-        field: &str,
-        default: Option<&String>,
-    ) -> Option<String> {
+    /// `kind` or `apiVersion`.
+    fn header(&mut self, node: &Node, field: &str, default: Option<&String>) -> Option<String> {
         let found = self.text_at(node, field).filter(|text| !text.is_empty());
         if let Some(text) = found.as_ref().or(default) {
             return Some(text.clone());
@@ -335,18 +333,19 @@ impl Reader {
             .get(field)
             .is_none_or(|value| value.is_null() || value.as_str().is_some())
         {
-            let start = Span {
-                end: node.span.start,
-                ..node.span
-            };
-            self.problems.push(
-                Problem::error(
-                    "object-incomplete",
-                    format!("`{field}` is missing, so this is no Kubernetes object"),
-                    start,
-                )
-                .with_help("give manifests only; other files are not read as objects"),
-            );
+            let mut problem = Problem::error(
+                "object-incomplete",
+                format!("`{field}` is missing, so nothing reads this object"),
+                Span {
+                    end: node.span.start,
+                    ..node.span
+                },
+            )
+            .with_help("give manifests only; other files hold no objects");
+            if field == "apiVersion" {
+                problem.severity = Severity::Warning;
+            }
+            self.problems.push(problem);
         }
         None
     }
@@ -370,7 +369,7 @@ impl Reader {
         }
     }
 
-    fn check_name(&mut self, node: &Node, kind: &str) {
+    fn check_name(&mut self, node: &Node, api_version: &str, kind: &str) {
         let is_given = |path: &str| node.at(path).is_some_and(|value| !value.is_null());
         // What kustomize reads has no name; a wrong type has been reported.
         let nameless = matches!(kind, "Kustomization" | "Component");
@@ -381,12 +380,16 @@ impl Reader {
             .at("metadata.name")
             .is_some_and(|name| name.as_str() == Some(""));
         if empty || !is_given("metadata.name") {
-            self.problems.push(Problem::error(
+            let mut problem = Problem::error(
                 "object-incomplete",
                 format!("this {kind} has no `metadata.name`"),
-                node.place(&[Step::Key("metadata".into()), Step::Key("name".into())])
-                    .best(),
-            ));
+                node.span_of("metadata.name").best(),
+            );
+            // Other kinds may come from files of other tools, which this program does not judge.
+            if !api_version.starts_with("argoproj.io/") || !decode_object::is_rollouts_kind(kind) {
+                problem.severity = Severity::Warning;
+            }
+            self.problems.push(problem);
         }
     }
 

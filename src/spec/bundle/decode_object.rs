@@ -5,9 +5,9 @@ use serde_json::Value as Json;
 use serde_path_to_error::Segment;
 
 use super::{ROLLOUTS_GROUP, ROLLOUTS_VERSION, Typed};
-use crate::source::Problem;
+use crate::source::{Problem, Span};
 use crate::spec::decode::{DecodeError, decode as decode_json};
-use crate::spec::yaml::{Node, Step, path};
+use crate::spec::yaml::{Node, Step, Value, path};
 
 /// The code of type errors.
 pub(super) const TYPE_CODE: &str = "object-type";
@@ -120,33 +120,116 @@ fn decode_traced<T: DeserializeOwned>(json: Json) -> Result<T, TypeError> {
 }
 
 fn describe(error: &TypeError, node: &Node) -> Problem {
-    let place = node.place(&error.steps);
-    let shown = path::display(&error.steps);
+    let (steps, span) = locate(error, node);
+    let shown = path::display(&steps);
     let name = if shown.is_empty() {
         "the object"
     } else {
         &shown
     };
-    let expected = error
+    let (wrong_type, rest) = match error.message.strip_prefix("invalid type: ") {
+        Some(rest) => (true, Some(rest)),
+        None => (false, error.message.strip_prefix("invalid value: ")),
+    };
+    let parts = rest.and_then(|rest| rest.split_once(", expected "));
+    let message = match parts {
+        Some((_, expected)) if wrong_type => {
+            let found = node
+                .at(&shown)
+                .map_or("another value", |value| value.kind().name());
+            format!("`{name}` must be {}, not {found}", describe_type(expected))
+        }
+        Some((found, expected)) => {
+            format!("`{name}`: {found} does not fit {}", describe_type(expected))
+        }
+        None if error.message.ends_with("untagged enum IntOrString") => {
+            format!("`{name}` must be an integer or a string such as `25%`")
+        }
+        None => format!("`{name}`: {}", error.message),
+    };
+    Problem::error(TYPE_CODE, message, span)
+}
+
+/// The path and place of the wrong value. A flattened struct loses the end of the path: then the
+/// only value below that reads like the wrong one is taken.
+fn locate(error: &TypeError, node: &Node) -> (Vec<Step>, Span) {
+    let base = node.place(&error.steps);
+    let unexpected = error
         .message
         .strip_prefix("invalid type: ")
         .and_then(|rest| rest.split_once(", expected "))
-        .map(|(_, expected)| expected);
-    let found = node
-        .at(&shown)
-        .map(|value| value.kind().name())
-        .unwrap_or("another value");
-    let message = match expected {
-        Some(expected) => format!("`{name}` must be {}, not {found}", describe_type(expected)),
-        None => format!("`{name}`: {}", error.message),
+        .map(|(unexpected, _)| unexpected);
+    let below = node.at(&path::display(&error.steps));
+    if let (Some(unexpected), Some(below)) = (unexpected, below)
+        && base.missing == 0
+        && !reads_like(below, unexpected)
+    {
+        let mut found = Vec::new();
+        search(below, unexpected, &mut error.steps.clone(), &mut found);
+        if let [(steps, span)] = found.as_slice() {
+            return (steps.clone(), *span);
+        }
+    }
+    (error.steps.clone(), base.best())
+}
+
+/// Whether serde would call a value so: ``integer `5` ``, `string "a"`, `sequence`, `map`.
+fn reads_like(node: &Node, unexpected: &str) -> bool {
+    match &node.value {
+        Value::Null => unexpected == "null" || unexpected == "unit value",
+        Value::Bool(value) => unexpected == format!("boolean `{value}`"),
+        Value::Int(value) => unexpected == format!("integer `{value}`"),
+        Value::UInt(value) => unexpected == format!("integer `{value}`"),
+        Value::Float(value) => {
+            unexpected == format!("floating point `{value}`")
+                || unexpected == format!("integer `{value}`")
+        }
+        Value::String(value) => unexpected == format!("string {value:?}"),
+        Value::Seq(_) => unexpected == "sequence",
+        Value::Map(_) => unexpected == "map",
+    }
+}
+
+fn search(
+    node: &Node,
+    unexpected: &str,
+    steps: &mut Vec<Step>,
+    found: &mut Vec<(Vec<Step>, Span)>,
+) {
+    let children: Vec<(Step, &Node)> = match &node.value {
+        Value::Seq(items) => items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| (Step::Index(index), item))
+            .collect(),
+        Value::Map(map) => map
+            .entries()
+            .iter()
+            .map(|entry| (Step::Key(entry.key.clone()), &entry.value))
+            .collect(),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::UInt(_)
+        | Value::Float(_)
+        | Value::String(_) => Vec::new(),
     };
-    Problem::error(TYPE_CODE, message, place.best())
+    for (step, child) in children {
+        steps.push(step);
+        if reads_like(child, unexpected) {
+            found.push((steps.clone(), child.span));
+        }
+        search(child, unexpected, steps, found);
+        steps.pop();
+    }
 }
 
 /// Rust's names of types in words.
 fn describe_type(expected: &str) -> &str {
     match expected {
-        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "usize" => "an integer",
+        "i8" | "i16" | "u8" | "u16" | "u32" | "u64" | "usize" => "an integer",
+        "i32" => "an integer of 32 bits",
+        "i64" => "an integer of 64 bits",
         "f32" | "f64" => "a number",
         "a sequence" => "a list",
         _ if expected.starts_with("struct ") => "a map",

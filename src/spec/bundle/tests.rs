@@ -95,10 +95,24 @@ just text
     );
     assert_eq!(
         problems[1].message,
-        "`spec.replicas` must be an integer, not a string"
+        "`spec.replicas` must be an integer of 32 bits, not a string"
     );
     assert_eq!(bundle.objects()[0].typed, Typed::Broken);
     assert_eq!(bundle.rollouts().count(), 1);
+}
+
+#[test]
+fn type_errors_in_flattened_structs_are_found() {
+    let text = ROLLOUT.replace(
+        "      trafficRouting",
+        "        args:\n        - {name: a, value: 5}\n      trafficRouting",
+    );
+    let (sources, _, problems) = read(&[("a.yaml", &text)]);
+    assert_eq!(shown(&sources, &problems), ["object-type 16:28"]);
+    assert_eq!(
+        problems[0].message,
+        "`spec.strategy.canary.analysis.args[0].value` must be a string, not an integer"
+    );
 }
 
 #[test]
