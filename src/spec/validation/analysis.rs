@@ -59,9 +59,10 @@ pub fn validate_analysis_run(spec: &AnalysisRunSpec) -> Option<AnalysisError> {
     })
 }
 
-/// What a run of this template alone would err with, whatever values its open arguments get.
-pub fn validate_analysis_template(spec: &AnalysisTemplateSpec) -> Option<AnalysisError> {
-    let merged = match merge_templates(&[spec]) {
+/// What a run of a template would err with, whatever values its open arguments get. `templates`
+/// are the template and those it pulls in, see [`super::resolve_template_references`].
+pub fn validate_analysis_template(templates: &[&AnalysisTemplateSpec]) -> Option<AnalysisError> {
+    let merged = match merge_templates(templates) {
         Ok(merged) => merged,
         Err(message) => {
             return Some(AnalysisError {

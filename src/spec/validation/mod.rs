@@ -21,13 +21,13 @@ pub use analysis::{
     AnalysisError, validate_analysis_run, validate_analysis_template, validate_metric,
     validate_metrics,
 };
-pub use experiment::validate_experiment;
+pub use experiment::{validate_experiment, validate_experiment_analyses};
 pub use field::{FieldError, FieldErrorKind};
 pub use pod::validate_replica_set_template;
 pub use referenced::validate_rollout_references;
 pub use references::{
     AnalysisRole, ReferenceSource, ReferencedAnalysis, ReferencedResources, ReferencedService,
-    ServiceRole, referenced_analyses, referenced_services, resolve_references,
-    virtual_service_name,
+    ServiceRole, Templates, referenced_analyses, referenced_services, resolve_references,
+    resolve_template_references, virtual_service_name,
 };
 pub use rollout::{invalid_workload_ref, validate_rollout};

@@ -214,14 +214,26 @@ pub fn virtual_service_name(reference: &str) -> (&str, Option<&str>) {
     }
 }
 
-type Templates<'a> = (Vec<&'a AnalysisTemplate>, Vec<&'a ClusterAnalysisTemplate>);
+/// Templates of a namespace and of the cluster.
+pub type Templates<'a> = (Vec<&'a AnalysisTemplate>, Vec<&'a ClusterAnalysisTemplate>);
+
+/// The templates a template pulls in, and those that these pull in.
+///
+/// # Errors
+/// A template that is missing, or more than 1000 of them, as in a cycle; at `spec.templates`.
+pub fn resolve_template_references<'a>(
+    references: &'a [AnalysisTemplateRef],
+    source: &'a impl ReferenceSource,
+) -> Result<Templates<'a>, Box<FieldError>> {
+    resolve_templates(references, Path::new("spec.templates"), source)
+}
 
 /// Follows references depth first, as the reference does, and keeps the first template of a name.
 ///
 /// # Errors
 /// A template that is missing (nested ones are reported at `spec.templates`), or more than
 /// [`TEMPLATE_LIMIT`] of them, as in a cycle.
-fn resolve_templates<'a>(
+pub(super) fn resolve_templates<'a>(
     references: &'a [AnalysisTemplateRef],
     path: Path,
     source: &'a impl ReferenceSource,

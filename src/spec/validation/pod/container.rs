@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
+
 use super::node::{Node, invalid_each};
 use super::probe::{
     validate_lifecycle, validate_liveness_probe, validate_readiness_probe, validate_startup_probe,
@@ -78,18 +80,35 @@ pub(super) fn validate_init_containers(
                 }
             }
         }
-        if let Some(policy) = container.get("resizePolicy")
-            && !container.items("resizePolicy").is_empty()
-        {
-            errors.push(
-                container
-                    .path("resizePolicy")
-                    .invalid(policy, "must not be set for init containers"),
-            );
+        let policies = container.items("resizePolicy");
+        if !policies.is_empty() {
+            // Kubernetes shows its internal type.
+            let shown = policies.iter().map(|policy| {
+                json!({"ResourceName": policy.text("resourceName"), "RestartPolicy": policy.text("restartPolicy")})
+            });
+            let path = container.path("resizePolicy");
+            errors.push(path.invalid(
+                Value::Array(shown.collect()),
+                "must not be set for init containers",
+            ));
         }
     }
     errors
 }
+
+const EPHEMERAL_RULE: &str = "cannot be set for an Ephemeral Container";
+/// In the order of Kubernetes' type.
+const UNSUPPORTED_FOR_EPHEMERAL: [&str; 9] = [
+    "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+];
 
 /// They are refused as a whole too; these are the errors they have besides.
 pub(super) fn validate_ephemeral_containers(
@@ -122,24 +141,28 @@ pub(super) fn validate_ephemeral_containers(
         if !target.is_empty() && !others.contains(target) {
             errors.push(container.path("targetContainerName").not_found(target));
         }
-        for field in [
-            "ports",
-            "resources",
-            "livenessProbe",
-            "readinessProbe",
-            "startupProbe",
-            "lifecycle",
-        ] {
-            if container.get(field).is_some() {
-                errors.push(
-                    container
-                        .path(field)
-                        .forbidden("cannot be set for an Ephemeral Container"),
-                );
+        for field in UNSUPPORTED_FOR_EPHEMERAL {
+            if container
+                .get(field)
+                .is_some_and(|value| field != "resources" || !is_blank(value))
+            {
+                errors.push(container.path(field).forbidden(EPHEMERAL_RULE));
+            }
+        }
+        for mount in container.items("volumeMounts") {
+            for field in ["subPath", "subPathExpr"] {
+                if !mount.text(field).is_empty() {
+                    errors.push(mount.path(field).forbidden(EPHEMERAL_RULE));
+                }
             }
         }
     }
     errors
+}
+
+/// Whether a value is `{}`, which for a field that is no pointer is the same as absent.
+fn is_blank(value: &Value) -> bool {
+    value.as_object().is_some_and(serde_json::Map::is_empty)
 }
 
 /// What holds for containers of every kind.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::node::{Node, invalid_each};
 use super::quantity::Quantity;
@@ -70,11 +70,12 @@ pub(super) fn validate_requirements(
 }
 
 /// Limits alone, as an overhead is.
-pub(super) fn validate_limits(limits: &[(&str, &Value)], path: Path) -> Vec<FieldError> {
-    limits
+pub(super) fn validate_limits(limits: &[(&str, &Value)], path: &Path) -> Vec<FieldError> {
+    let at_limits = path.child("limits");
+    let each = limits
         .iter()
-        .flat_map(|(name, value)| validate_resource(name, value, &path.key(name)))
-        .collect()
+        .flat_map(|(name, value)| validate_resource(name, value, &at_limits.key(name)));
+    each.chain(validate_huge_pages(limits, &[], path)).collect()
 }
 
 /// Names of the pod's claims, and the errors of the claims.
@@ -107,7 +108,13 @@ pub(super) fn validate_resource_claims<'a>(spec: &Node<'a>) -> (Vec<&'a str>, Ve
                 "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified",
             ),
         };
-        errors.extend(detail.map(|detail| claim.own_path().invalid(claim.value(), detail)));
+        // Kubernetes shows its internal type.
+        let shown = json!({
+            "Name": name,
+            "ResourceClaimName": claim.get_text("resourceClaimName"),
+            "ResourceClaimTemplateName": claim.get_text("resourceClaimTemplateName"),
+        });
+        errors.extend(detail.map(|detail| claim.own_path().invalid(shown, detail)));
         for source in sources {
             if let Some(name) = claim.get_text(source) {
                 errors.extend(invalid_each(
@@ -204,38 +211,44 @@ fn validate_claim_uses(resources: &Node<'_>, claim_names: &[&str]) -> Vec<FieldE
         let (name, request) = (claim.text("name"), claim.text("request"));
         if name.is_empty() {
             errors.push(path.required(""));
+            continue;
+        }
+        if seen.contains(name) {
+            errors.push(path.duplicate(name));
         } else {
             let key = if request.is_empty() {
                 name.to_string()
             } else {
                 format!("{name}/{request}")
             };
-            if seen.contains(name) {
-                errors.push(path.duplicate(name));
-            } else {
-                errors.extend(claim.check_text("request", syntax::dns_label));
-                let prefix = format!("{name}/");
-                if seen.contains(&key) {
-                    errors.push(path.duplicate(&key));
-                } else if request.is_empty() {
-                    let overlaps = seen.iter().filter(|other| other.starts_with(&prefix));
-                    errors.extend(overlaps.map(|_| path.duplicate(name)));
-                }
-                seen.insert(key);
+            errors.extend(claim.check_text("request", syntax::dns_label));
+            let prefix = format!("{name}/");
+            if seen.contains(&key) {
+                errors.push(path.duplicate(&key));
+            } else if request.is_empty() {
+                let overlaps = seen.iter().filter(|other| other.starts_with(&prefix));
+                errors.extend(overlaps.map(|_| path.duplicate(name)));
             }
+            seen.insert(key);
         }
         if !claim_names.contains(&name) {
-            let names = if claim_names.is_empty() {
-                " which is empty".to_string()
-            } else {
-                format!(": {}", claim_names.join(", "))
-            };
-            let mut error = path.not_found(name);
-            error.detail = format!("must be one of the names in pod.spec.resourceClaims{names}");
-            errors.push(error);
+            errors.push(unknown_claim(name, claim_names, path));
         }
     }
     errors
+}
+
+fn unknown_claim(name: &str, claim_names: &[&str], path: &Path) -> FieldError {
+    let mut sorted = claim_names.to_vec();
+    sorted.sort_unstable();
+    let names = if sorted.is_empty() {
+        " which is empty".into()
+    } else {
+        format!(": {}", sorted.join(", "))
+    };
+    let mut error = path.not_found(name);
+    error.detail = format!("must be one of the names in pod.spec.resourceClaims{names}");
+    error
 }
 
 fn is_native(name: &str) -> bool {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use super::node::Node;
 use super::volume::validate_descending_path;
 use crate::spec::validation::field::FieldError;
@@ -133,7 +135,7 @@ fn validate_seccomp(security: &Node<'_>) -> Vec<FieldError> {
         (true, Some(file)) => errors.extend(validate_descending_path(file, &path)),
         (false, Some(_)) => {
             errors.push(path.invalid(
-                profile.value(),
+                json!({"Type": kind, "LocalhostProfile": profile.get_text("localhostProfile")}),
                 "can only be set when seccomp type is Localhost",
             ));
         }

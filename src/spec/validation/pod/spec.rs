@@ -98,7 +98,7 @@ pub(super) fn validate_pod_spec(spec: &Node<'_>) -> Vec<FieldError> {
     if spec.child("overhead").is_some() {
         errors.extend(validate_limits(
             &spec.members("overhead"),
-            spec.path("overhead").child("limits"),
+            &spec.path("overhead"),
         ));
     }
     if let Some(os) = spec.child("os") {

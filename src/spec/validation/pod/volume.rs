@@ -140,8 +140,9 @@ fn validate_source(volume: &Node<'_>) -> Vec<FieldError> {
                 .into_iter()
                 .collect()
         }
-        "image" => validate_pull_policy(&source, "pullPolicy")
-            .into_iter()
+        // The reference's Kubernetes library has no default for it.
+        "image" => (source.require("pullPolicy").into_iter())
+            .chain(validate_pull_policy(&source, "pullPolicy"))
             .collect(),
         // Drivers that Kubernetes has removed.
         _ => Vec::new(),
