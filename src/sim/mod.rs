@@ -28,6 +28,8 @@ pub mod scenario;
 mod settings;
 mod simulation;
 mod store;
+#[cfg(test)]
+mod tests;
 mod time_fields;
 pub mod timeline;
 pub mod traffic;
