@@ -11,6 +11,7 @@ pub mod web;
 
 use std::collections::BTreeMap;
 
+use crate::expr::Value;
 use crate::spec::analysis::{AnalysisPhase, Measurement, Metric};
 use crate::time::{Duration, Timestamp};
 
@@ -49,24 +50,11 @@ impl Response {
 }
 
 /// The value that conditions call `result`, its text in the measurement, and metadata.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Answer {
-    pub result: ResultValue,
+    pub result: Value,
     pub text: String,
     pub metadata: BTreeMap<String, String>,
-}
-
-/// A value with the types that Go gives it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ResultValue {
-    /// A float64.
-    Float(f64),
-    /// A `[]float64`.
-    Floats(Vec<f64>),
-    /// A text that is no JSON.
-    Text(String),
-    /// Decoded JSON; every number is a float64.
-    Json(serde_json::Value),
 }
 
 /// The request of a metric that is asked over HTTP.
@@ -128,7 +116,7 @@ pub fn judge(
         text,
         metadata,
     } = answer;
-    match conditions::judge(metric, &result) {
+    match conditions::judge(metric, &result, finished_at) {
         Err(message) => error_measurement(message, started_at, finished_at),
         Ok(phase) => Measurement {
             phase,
@@ -172,6 +160,6 @@ fn asked_provider(metric: &Metric) -> Result<Asked<'_>, String> {
     } else if let Some(web) = &provider.web {
         Ok(Asked::Web(web))
     } else {
-        Err(format!("no valid providers in metric '{}'", metric.name))
+        Err(format!("no valid provider in metric '{}'", metric.name))
     }
 }

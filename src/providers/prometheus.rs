@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::expr;
 use crate::spec::metric_provider::PrometheusMetric;
 use crate::time::{Duration, Timestamp};
 
-use super::{Answer, Request, Response, ResultValue};
+use super::{Answer, Request, Response};
 
 /// How long an answer is waited for where the metric does not say.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -115,13 +116,13 @@ pub fn decode(response: &Response) -> Result<Answer, String> {
     })
 }
 
-fn decode_data(data: &Value) -> Result<(ResultValue, String), String> {
+fn decode_data(data: &Value) -> Result<(expr::Value, String), String> {
     let result = data.get("result").unwrap_or(&Value::Null);
     let items = result.as_array().map(Vec::as_slice).unwrap_or_default();
     let values: Vec<f64> = match data.get("resultType").and_then(Value::as_str) {
         Some("scalar") => {
             let value = sample(result)?;
-            return Ok((ResultValue::Float(value), sample_text(value)));
+            return Ok((expr::Value::Float(value), sample_text(value)));
         }
         Some("vector") => items
             .iter()
@@ -139,7 +140,7 @@ fn decode_data(data: &Value) -> Result<(ResultValue, String), String> {
     };
     let texts: Vec<String> = values.iter().map(|value| sample_text(*value)).collect();
     let text = format!("[{}]", texts.join(","));
-    Ok((ResultValue::Floats(values), text))
+    Ok((expr::Value::floats(values), text))
 }
 
 /// The number of `[time, "number"]`.

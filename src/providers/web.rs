@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::expr;
 use crate::spec::metric_provider::WebMetric;
 use crate::time::Duration;
 
 use super::json_path::JsonPath;
-use super::{Answer, Request, Response, ResultValue};
+use super::{Answer, Request, Response};
 
 /// Seconds an answer is waited for where the metric does not say.
 const DEFAULT_TIMEOUT_SECONDS: i64 = 10;
@@ -94,7 +95,7 @@ pub fn decode(metric: &WebMetric, response: &Response) -> Result<Answer, String>
     }
     let Ok(data) = serde_json::from_str::<Value>(body) else {
         return Ok(Answer {
-            result: ResultValue::Text(body.clone()),
+            result: expr::Value::from(body.as_str()),
             text: body.clone(),
             metadata: BTreeMap::new(),
         });
@@ -108,7 +109,7 @@ pub fn decode(metric: &WebMetric, response: &Response) -> Result<Answer, String>
         .ok_or("result of web metric produced no value")?;
     Ok(Answer {
         text: go_json(&value),
-        result: ResultValue::Json(value),
+        result: expr::Value::from_json(&value),
         metadata: BTreeMap::new(),
     })
 }

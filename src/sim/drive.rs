@@ -199,7 +199,7 @@ impl Simulation {
             outcome = store_status(self, observer);
         }
         if let Some(at) = wake_at {
-            self.queue.reconcile(self.from_controller_time(at), object);
+            self.queue.reconcile(self.at_controller_time(at), object);
         }
         match outcome.err().or(failure) {
             Some(reason) => self.fail(object, &reason, observer),
@@ -211,7 +211,7 @@ impl Simulation {
 
     /// The simulation's time of an instant on the controller's clock; never the present one, so that
     /// time goes on.
-    fn from_controller_time(&self, at: Timestamp) -> Timestamp {
+    fn at_controller_time(&self, at: Timestamp) -> Timestamp {
         let earliest = self.now + Duration::from_millis(1);
         (at - self.faults.clock_offset).max(earliest)
     }

@@ -54,6 +54,11 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
     pub fn next_at(&self) -> Option<Timestamp> {
         self.tasks.keys().next().map(|(at, _)| *at)
     }

@@ -26,7 +26,10 @@ impl Log {
     fn put(&mut self, now: Timestamp, name: String, value: String) {
         if self.last.get(&name) != Some(&value) {
             let start = *self.start.get_or_insert(now);
-            self.lines.push(format!("{:7.3} {name} {value}", now.since(start).as_secs_f64()));
+            self.lines.push(format!(
+                "{:7.3} {name} {value}",
+                now.since(start).as_secs_f64()
+            ));
             self.last.insert(name, value);
         }
     }
@@ -43,7 +46,10 @@ impl Log {
 
 impl Observer for Log {
     fn changed(&mut self, now: Timestamp, change: &Change, world: &World) {
-        let (namespace, name) = (change.object.namespace.as_str(), change.object.name.as_str());
+        let (namespace, name) = (
+            change.object.namespace.as_str(),
+            change.object.name.as_str(),
+        );
         match &change.object.kind {
             Kind::Rollout => {
                 let Some(rollout) = world.rollout(namespace, name) else {
@@ -52,12 +58,21 @@ impl Observer for Log {
                 let status = &rollout.status;
                 self.put(now, "phase".into(), status.phase.to_string());
                 self.put(now, "message".into(), status.message.clone());
-                self.put(now, "step".into(), format!("{:?}", status.current_step_index));
+                self.put(
+                    now,
+                    "step".into(),
+                    format!("{:?}", status.current_step_index),
+                );
             }
             Kind::ReplicaSet => {
-                let set = world.observed(namespace).and_then(|o| o.replica_sets.get(name));
+                let set = world
+                    .observed(namespace)
+                    .and_then(|o| o.replica_sets.get(name));
                 let value = set.map_or("deleted".to_owned(), |set| set.replicas.to_string());
-                let image = set.and_then(|set| set.template.first_image()).unwrap_or(name).to_owned();
+                let image = set
+                    .and_then(|set| set.template.first_image())
+                    .unwrap_or(name)
+                    .to_owned();
                 self.put(now, format!("rs/{image}"), value);
             }
             _ => {}
@@ -93,7 +108,10 @@ impl Case {
             log: Log::default(),
         };
         for object in objects {
-            case.act(Command::Apply { namespace: "ns".into(), object: object.clone() });
+            case.act(Command::Apply {
+                namespace: "ns".into(),
+                object: object.clone(),
+            });
         }
         case
     }
@@ -103,7 +121,11 @@ impl Case {
     }
 
     fn verb(&mut self, verb: Verb) {
-        self.act(Command::Rollout { namespace: "ns".into(), name: "demo".into(), verb });
+        self.act(Command::Rollout {
+            namespace: "ns".into(),
+            name: "demo".into(),
+            verb,
+        });
     }
 
     fn run(&mut self, seconds: i64) {
@@ -112,7 +134,10 @@ impl Case {
     }
 
     fn set_image(&mut self, image: &str) {
-        self.verb(Verb::SetImage { container: None, image: image.into() });
+        self.verb(Verb::SetImage {
+            container: None,
+            image: image.into(),
+        });
     }
 
     fn phase(&self) -> String {
@@ -153,10 +178,193 @@ fn a_timed_canary_goes_as_on_the_reference() {
     case.run(2);
     case.set_image("app:v2");
     case.run(20);
-    println!("{}", case.log.lines.join("\n"));
-    println!("{:?}\n{:?} {}", case.log.events, case.log.failures, case.log.decisions);
     assert_eq!(case.phase(), "Healthy");
-    assert_eq!(case.log.values("rs/app:v1"), ["0", "5", "4", "3", "2", "1", "0"]);
+    assert_eq!(
+        case.log.values("rs/app:v1"),
+        ["0", "5", "4", "3", "2", "1", "0"]
+    );
     assert_eq!(case.log.values("rs/app:v2"), ["0", "1", "3", "5"]);
     assert_eq!(case.simulation.next_event(), None);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_course() {
+    let play = || {
+        let mut case = Case::new(&[timed_canary()], quick());
+        case.run(2);
+        case.set_image("app:v2");
+        case.run(20);
+        (case.log.lines, case.log.events)
+    };
+    assert_eq!(play(), play());
+}
+
+#[test]
+fn verbs_and_deleted_pods() {
+    let paused = rollout(json!({"canary": {"steps": [{"setWeight": 40}, {"pause": {}}]}}));
+    let mut case = Case::new(&[paused], quick());
+    case.run(2);
+    case.set_image("app:v2");
+    case.run(5);
+    assert_eq!(case.phase(), "Paused");
+    case.act(Command::DeletePods(PodSelection {
+        namespace: "ns".into(),
+        ..PodSelection::default()
+    }));
+    case.run(2);
+    let observed = case.simulation.world().observed("ns").unwrap();
+    assert_eq!(observed.pods.len(), 5);
+    assert!(observed.pods.values().all(|pod| pod.ready_since.is_some()));
+    assert_eq!(case.phase(), "Paused");
+    let shares = traffic_shares(case.simulation.world(), "ns", "demo");
+    assert_eq!(shares.values().copied().collect::<Vec<_>>().len(), 2);
+    case.verb(Verb::Promote);
+    case.run(5);
+    assert_eq!(case.phase(), "Healthy");
+    case.verb(Verb::Undo { revision: None });
+    case.run(2);
+    case.verb(Verb::Abort);
+    case.run(5);
+    assert_eq!(case.phase(), "Degraded");
+}
+
+#[test]
+fn a_broken_image_never_gets_ready_and_the_deadline_passes() {
+    let mut case = Case::new(&[timed_canary()], quick());
+    case.run(2);
+    case.set_image("app:bad");
+    case.run(700);
+    assert_eq!(case.phase(), "Degraded");
+    assert_eq!(case.log.failures, Vec::<String>::new());
+}
+
+#[test]
+fn a_controller_that_was_down_goes_on_where_it_was() {
+    let mut case = Case::new(&[timed_canary()], quick());
+    case.run(2);
+    case.set_image("app:v2");
+    case.run(1);
+    case.act(Command::Fault(Fault::ControllerDown {
+        up_after: Some(Duration::from_secs(60)),
+    }));
+    let decisions = case.log.decisions;
+    case.run(59);
+    assert_eq!(case.log.decisions, decisions);
+    assert_eq!(case.phase(), "Paused");
+    case.run(10);
+    assert_eq!(case.phase(), "Healthy");
+}
+
+#[test]
+fn refused_writes_are_tried_again() {
+    let mut case = Case::new(&[timed_canary()], quick());
+    case.run(2);
+    case.act(Command::Fault(Fault::RefuseWrites { count: 7 }));
+    case.set_image("app:v2");
+    case.run(20);
+    assert_eq!(case.log.failures.len(), 7);
+    assert_eq!(case.phase(), "Healthy");
+    assert_eq!(case.log.values("rs/app:v2"), ["0", "1", "3", "5"]);
+}
+
+#[test]
+fn crashed_pods_come_back() {
+    let mut case = Case::new(&[timed_canary()], quick());
+    case.run(2);
+    case.act(Command::Fault(Fault::CrashPods {
+        selection: PodSelection {
+            namespace: "ns".into(),
+            limit: Some(2),
+            ..PodSelection::default()
+        },
+        restart_after: Some(Duration::from_secs(3)),
+    }));
+    let ready = |case: &Case| {
+        let observed = case.simulation.world().observed("ns").unwrap();
+        observed
+            .replica_sets
+            .values()
+            .map(|set| set.status.ready_replicas)
+            .sum::<i32>()
+    };
+    case.run(1);
+    assert_eq!(ready(&case), 3);
+    case.run(3);
+    assert_eq!(ready(&case), 5);
+}
+
+#[test]
+fn a_jumped_clock_shortens_a_pause() {
+    let mut case = Case::new(&[timed_canary()], quick());
+    case.run(2);
+    case.set_image("app:v2");
+    case.run(1);
+    case.act(Command::Fault(Fault::ClockOffset(Duration::from_secs(
+        3600,
+    ))));
+    case.run(1);
+    assert_ne!(
+        case.log.values("step").last().map(String::as_str),
+        Some("Some(1)")
+    );
+}
+
+#[test]
+fn deployments_roll_and_are_rolled_up_by_their_owner() {
+    let deployment = |image: &str| {
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+            "spec": {
+                "replicas": 3, "selector": {"matchLabels": {"app": "demo"}},
+                "template": {
+                    "metadata": {"labels": {"app": "demo"}},
+                    "spec": {"containers": [{"name": "c", "image": image}]}
+                }
+            }
+        })
+    };
+    let mut case = Case::new(&[deployment("app:v1")], quick());
+    case.run(2);
+    case.act(Command::Apply {
+        namespace: "ns".into(),
+        object: deployment("app:v2"),
+    });
+    case.run(5);
+    assert_eq!(case.log.values("rs/app:v1"), ["3", "2", "1", "0"]);
+    assert_eq!(case.log.values("rs/app:v2"), ["1", "2", "3"]);
+    case.act(Command::Delete {
+        object: ObjectRef::new(Kind::parse("deploy").unwrap(), "ns", "web"),
+    });
+    assert!(
+        case.simulation
+            .world()
+            .observed("ns")
+            .unwrap()
+            .pods
+            .is_empty()
+    );
+    assert_eq!(case.simulation.next_event(), None);
+}
+
+#[test]
+fn nothing_grows_with_time() {
+    let mut case = Case::new(&[timed_canary()], quick());
+    case.run(2);
+    case.act(Command::Fault(Fault::Pods {
+        selection: PodSelection {
+            namespace: "ns".into(),
+            ..PodSelection::default()
+        },
+        effect: PodFaultEffect::CrashAfter {
+            ready_for: Duration::from_secs(10),
+            restart_after: Some(Duration::from_secs(10)),
+        },
+    }));
+    case.act(Command::DeletePods(PodSelection {
+        namespace: "ns".into(),
+        ..PodSelection::default()
+    }));
+    case.run(20_000);
+    assert_eq!(case.simulation.pods.len(), 5);
+    assert!(case.simulation.queue.len() < 20);
 }
