@@ -8,6 +8,7 @@ mod build;
 mod node;
 mod parse;
 pub mod path;
+mod requote;
 mod scalar;
 mod split;
 mod template;
@@ -150,7 +151,32 @@ fn read_document(
     stream: &mut Stream,
 ) {
     let body = text.get(chunk.start..chunk.end).unwrap_or_default();
-    let raw = parse::parse(body, chunk.start, chunk.json, budget);
+    let mut blanks = requote::Blanks::default();
+    for quotes in 0..=requote::QUOTES_MAX {
+        let indented = blanks.apply(body);
+        let mut left = *budget;
+        let mut raw = parse::parse(&indented, chunk.start, chunk.json, &mut left);
+        let quote = raw.failure.as_ref().and_then(|failure| failure.quote);
+        if let Some((from, at)) = quote
+            && quotes < requote::QUOTES_MAX
+            && blanks.indent(&indented, from, at)
+        {
+            continue;
+        }
+        *budget = left;
+        blanks.restore(&mut raw, chunk.start);
+        finish_document(body, source, chunk, raw, stream);
+        return;
+    }
+}
+
+fn finish_document(
+    body: &str,
+    source: SourceId,
+    chunk: split::Chunk,
+    raw: parse::Raw<'_>,
+    stream: &mut Stream,
+) {
     let first_problem = stream.problems.len();
     if let Some((start, end)) = chunk.beside_marker {
         let problem = Problem::warning(

@@ -57,6 +57,9 @@ pub(super) struct Failure {
     pub message: String,
     pub help: Option<&'static str>,
     pub span: Range,
+    /// Set where a quoted text is indented too little: the end of what was read before, and the
+    /// wrong line; offsets in the parsed text.
+    pub quote: Option<(usize, usize)>,
 }
 
 /// A collection whose end has not been seen.
@@ -69,6 +72,10 @@ struct Reader<'t, 'b> {
     text: &'t str,
     /// Offset of `text` in the source.
     base: usize,
+    /// Bytes of the BOM that was left out before `text`.
+    lead: usize,
+    /// End of the last thing that was read.
+    read_to: usize,
     json: bool,
     raw: Raw<'t>,
     open: Vec<Open>,
@@ -80,10 +87,13 @@ struct Reader<'t, 'b> {
 /// Parses one document; `base` is the offset of `text` in its source.
 pub(super) fn parse<'t>(text: &'t str, base: usize, json: bool, budget: &mut usize) -> Raw<'t> {
     let stripped = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let base = base + (text.len() - stripped.len());
+    let lead = text.len() - stripped.len();
+    let base = base + lead;
     let mut reader = Reader {
         text: stripped,
         base,
+        lead,
+        read_to: base,
         json,
         raw: Raw::default(),
         open: Vec::new(),
@@ -114,6 +124,7 @@ impl<'t> Reader<'t, '_> {
             let (event, span) = next.map_err(|error| self.failure(&error))?;
             let range = span.byte_range().unwrap_or(0..0);
             let range = (self.base + range.start, self.base + range.end);
+            self.read_to = self.read_to.max(range.1);
             match event {
                 Event::DocumentStart(..) => {
                     documents += 1;
@@ -236,7 +247,7 @@ impl<'t> Reader<'t, '_> {
 
     /// Whether a block scalar ends with the text, in a line without a break: the reference's reader adds none.
     fn ends_unbroken(&self, span: Range) -> bool {
-        let last = self.text.rsplit('\n').next().unwrap_or_default();
+        let last = self.text.rsplit(['\n', '\r']).next().unwrap_or_default();
         let line_start = self.base + self.text.len() - last.len();
         span.1 > line_start && !last.trim().is_empty()
     }
@@ -435,6 +446,7 @@ impl<'t> Reader<'t, '_> {
             message: message.to_owned(),
             help: None,
             span,
+            quote: None,
         }
     }
 
@@ -464,6 +476,10 @@ impl<'t> Reader<'t, '_> {
         };
         let mut failure = self.fail(code, &message, (start, start + width));
         failure.help = help(error.kind());
+        if *error.kind() == ErrorKind::InvalidQuotedScalarIndent {
+            let bom = self.lead;
+            failure.quote = Some((self.read_to.saturating_sub(self.base) + bom, at + bom));
+        }
         failure
     }
 }

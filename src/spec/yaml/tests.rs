@@ -187,6 +187,23 @@ fn encodings_tabs_and_marks() {
 }
 
 #[test]
+fn quoted_texts_may_be_indented_too_little() {
+    let text = "a:\n  - b: \"x\n  y\n\n z\\\"\"\n    c: 'it''s\n\n  é'\n  - d: *x # 'e\n";
+    assert_eq!(
+        json(text),
+        [serde_json::json!({"a": [{"b": "x y\nz\"", "c": "it's\né"}, {"d": null}]})]
+    );
+    assert_eq!(problems(text), ["yaml-unknown-anchor 9:8"]);
+    let (sources, stream) = read_text(text);
+    let root = &stream.documents[0].root;
+    assert_eq!(
+        sources.slice(root.span_of("a[0].c").value),
+        "'it''s\n\n  é'"
+    );
+    assert_eq!(sources.slice(stream.documents[0].comments[0].span), "# 'e");
+}
+
+#[test]
 fn hostile_inputs_are_refused_soon() {
     let begin = Instant::now();
     for (text, code) in [
