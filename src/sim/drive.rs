@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::engines::analysis::MeasurementAnswer;
+use crate::engine::analysis::{self, MeasurementAnswer};
 use crate::engine::{Action, Decision, Event, experiment, rollout};
 use crate::time::{Duration, Timestamp};
 
-use super::engines::analysis;
 use super::observer::{DecisionRecord, Observer};
 use super::queue::Task;
 use super::simulation::Simulation;

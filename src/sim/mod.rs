@@ -14,7 +14,6 @@ mod carry_out;
 mod command;
 mod deployments;
 mod drive;
-mod engines;
 mod event_recorder;
 mod faults;
 mod jobs;
@@ -36,7 +35,6 @@ pub mod traffic;
 pub mod world;
 
 pub use command::Command;
-pub use engines::analysis::MeasurementAnswer;
 pub use faults::{Fault, PodFaultEffect, PodSelection};
 pub use metrics::{MetricAnswer, MetricRequest, MetricSource};
 pub use observer::{Change, ChangeKind, DecisionRecord, EventOutcome, NoObserver, Observer};

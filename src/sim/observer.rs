@@ -1,6 +1,6 @@
 //! Who records what happens in a simulation.
 
-use super::engines::analysis::MeasurementAnswer;
+use crate::engine::analysis::MeasurementAnswer;
 use crate::engine::{Decision, Event, Observed};
 use crate::spec::analysis::{AnalysisRun, AnalysisRunStatus, Measurement, Metric};
 use crate::spec::experiment::{Experiment, ExperimentStatus};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::engines::analysis::MeasurementAnswer;
+use crate::engine::analysis::MeasurementAnswer;
 use crate::time::Timestamp;
 
 use super::world::ObjectRef;
