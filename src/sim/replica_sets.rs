@@ -17,6 +17,11 @@ use super::world::{Kind, ObjectRef};
 /// Upper bound on the pods that one reconciliation makes or removes, as in Kubernetes.
 const BURST_REPLICAS: usize = 500;
 
+/// The batch of the pod with this index, in batches of 1, 2, 4, ...
+fn batch(index: usize) -> i64 {
+    i64::from((index.saturating_add(1)).ilog2())
+}
+
 /// A pod as the node sees it.
 #[derive(Debug, Clone)]
 pub(super) struct PodRecord {
@@ -39,8 +44,9 @@ impl Simulation {
         let pods = self.pods_of(&object.namespace, &set);
         let wanted = usize::try_from(set.replicas).unwrap_or(0);
         if pods.len() < wanted {
-            for _ in 0..(wanted - pods.len()).min(BURST_REPLICAS) {
-                self.create_pod(&object.namespace, &set, observer);
+            for index in 0..(wanted - pods.len()).min(BURST_REPLICAS) {
+                let batch_delay = self.settings.pod_batch_delay.saturating_mul(batch(index));
+                self.create_pod(&object.namespace, &set, batch_delay, observer);
             }
         } else if pods.len() > wanted {
             let surplus = (pods.len() - wanted).min(BURST_REPLICAS);
@@ -93,7 +99,14 @@ impl Simulation {
         observed.pods.values().filter(is_own).cloned().collect()
     }
 
-    fn create_pod(&mut self, namespace: &str, set: &ReplicaSet, observer: &mut dyn Observer) {
+    /// `batch_delay` is how much later than the first of its batches it is started.
+    fn create_pod(
+        &mut self,
+        namespace: &str,
+        set: &ReplicaSet,
+        batch_delay: Duration,
+        observer: &mut dyn Observer,
+    ) {
         let uid = &set.metadata.uid;
         let created = self.pods_created.entry(uid.clone()).or_insert(0);
         let ordinal = *created;
@@ -128,10 +141,11 @@ impl Simulation {
             default_ready_after: self.settings.pod_ready_after,
             random: &mut random,
         });
-        let life = match self.faults.pod_effect(namespace, set) {
+        let mut life = match self.faults.pod_effect(namespace, set) {
             Some(effect) => under_fault(life, effect),
             None => life,
         };
+        life.ready_after = life.ready_after.map(|delay| delay + batch_delay);
         let pod = Pod {
             waiting_reason: life.waiting_reason.clone(),
             ..pod

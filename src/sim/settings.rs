@@ -9,6 +9,10 @@ pub struct Settings {
     pub seed: u64,
     /// From a pod's creation to its readiness, where the pod model asks for nothing else.
     pub pod_ready_after: Duration,
+    /// How much later each further batch of new pods of a ReplicaSet is started. Its controller
+    /// makes them in batches of 1, 2, 4, ... (Kubernetes `slowStartBatch`).
+    /// By default long enough for the rollout controller to see each batch, as it was recorded to.
+    pub pod_batch_delay: Duration,
     /// From a change to the reconciliation that it causes in the rollout controller.
     pub reconcile_delay: Duration,
     /// The same for the built-in controllers (ReplicaSet, Deployment, Job).
@@ -28,8 +32,9 @@ impl Default for Settings {
             start: Timestamp::from_secs(1_700_000_000),
             seed: 0,
             pod_ready_after: Duration::from_secs(5),
+            pod_batch_delay: Duration::from_millis(25),
             reconcile_delay: Duration::from_millis(20),
-            built_in_delay: Duration::from_millis(10),
+            built_in_delay: Duration::from_millis(3),
             router_lag: Duration::ZERO,
             job_overhead: Duration::from_millis(2500),
             decisions_per_second: 1000,

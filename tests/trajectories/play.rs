@@ -24,6 +24,8 @@ const HEAD_START: f64 = 0.3;
 /// How long an action is held back at most where what its script waits for has not come about at
 /// the recorded time: lengths of pauses are exact to a second only.
 const PATIENCE: f64 = 1.5;
+/// From what a script waits for, to its being noticed, in the recorder of the reference.
+const POLLING: f64 = 0.05;
 
 /// What our controller did, and the commands that were refused.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,18 +55,22 @@ pub fn play(record: &Record) -> Result<Played, String> {
     player.apply_at_start(&case.objects, *record.actions_done.first().unwrap_or(&0.0))?;
 
     let mut script = case.actions.iter();
-    for ((_, action), done) in record.actions.iter().zip(&record.actions_done).skip(1) {
+    for ((begun, action), done) in record.actions.iter().zip(&record.actions_done).skip(1) {
+        let latest = done + PATIENCE;
+        let mut reaction = 0.0;
         for waited in script.by_ref() {
             match waited {
-                Action::Wait(condition) => player.wait(condition, done + PATIENCE),
+                Action::Wait(condition) => {
+                    player.wait(condition, latest);
+                    reaction = POLLING + (done - begun);
+                }
                 Action::Sleep { seconds } => {
-                    let end = player.seconds() + seconds;
-                    player.run_until(end.min(done + PATIENCE));
+                    player.run_until(latest.min(player.seconds() + seconds))
                 }
                 _ => break, // the action itself
             }
         }
-        player.run_until(*done);
+        player.run_until(done.max(player.seconds() + reaction));
         player.act(action)?;
     }
     player.run_until(record.end);
