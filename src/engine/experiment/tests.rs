@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::decide;
@@ -148,6 +149,12 @@ impl World {
             }
             other => panic!("not an action of an experiment: {other:?}"),
         }
+    }
+
+    fn finish_run(&mut self, name: &str, phase: AnalysisPhase, message: &str) {
+        let run = Arc::make_mut(self.observed.analysis_runs.get_mut(name).unwrap());
+        run.status.phase = phase;
+        run.status.message = message.to_owned();
     }
 
     fn note(&mut self) {
@@ -455,4 +462,97 @@ fn two_replica_sets_of_one_template_are_a_failure() {
         decision.failure.as_deref(),
         Some("multiple ReplicaSets match single experiment template: one")
     );
+}
+
+#[test]
+fn a_failed_analysis_fails_the_experiment() {
+    let mut world = analyzed(json!([analysis("an", false)]), json!({"duration": "20s"}));
+    world.experiment.metadata.owner_references =
+        serde_json::from_value(json!([{"kind": "Rollout", "name": "r", "uid": "r"}])).unwrap();
+    world.run_for(2);
+    let run = &world.observed.analysis_runs["xp-an"];
+    let hash = world.observed.replica_sets["xp-one"].hash();
+    assert_eq!(run.spec.args[0].value.as_deref(), Some(hash));
+    world.finish_run("xp-an", AnalysisPhase::Failed, "why");
+    world.run_for(1);
+    let status = &world.experiment.status;
+    assert_eq!(
+        (status.phase, status.message.as_str()),
+        (AnalysisPhase::Failed, "why")
+    );
+    for event in [
+        "AnalysisRunPending^",
+        "AnalysisRunFailed",
+        "AnalysisRunFailed^",
+        "ExperimentFailed",
+    ] {
+        assert!(world.events.iter().any(|seen| seen == event), "{event}");
+    }
+}
+
+#[test]
+fn required_analyses_end_it_although_others_still_run() {
+    let analyses = json!([analysis("an", true), analysis("other", false)]);
+    let mut world = analyzed(analyses, json!({}));
+    world.run_for(2);
+    world.finish_run("xp-an", AnalysisPhase::Successful, "");
+    world.finish_run("xp-other", AnalysisPhase::Running, "");
+    world.run_for(5);
+    let status = &world.experiment.status;
+    assert_eq!(status.phase, AnalysisPhase::Successful);
+    assert_eq!(status.message, "Required AnalysisRuns completed");
+    assert!(world.observed.analysis_runs["xp-other"].spec.terminate);
+    assert_eq!(
+        world.history[2..],
+        [
+            "Running: Running 1",
+            "Successful: Running 1",
+            "Successful: Successful 1",
+            "Successful: Successful 0",
+        ]
+    );
+}
+
+#[test]
+fn after_the_duration_a_required_analysis_is_waited_for() {
+    let analyses = json!([analysis("an", true)]);
+    let mut world = analyzed(analyses, json!({"duration": "2s"}));
+    world.run_for(1);
+    world.finish_run("xp-an", AnalysisPhase::Running, "");
+    world.run_for(5);
+    assert_eq!(world.history.last().unwrap(), "Running: Successful 0");
+    world.finish_run("xp-an", AnalysisPhase::Successful, "");
+    world.run_for(1);
+    assert_eq!(world.experiment.status.phase, AnalysisPhase::Successful);
+}
+
+proptest! {
+    /// Whatever numbers and times an object holds, a decision is made.
+    #[test]
+    fn no_input_overflows(
+        deadline: Option<i32>, delay: Option<i32>, replicas: Option<i32>, available: i32,
+        duration in "-?[0-9]{0,12}(h|s|ns|)", now: i64, then: i64, phase in "|Pending|Running|Successful",
+    ) {
+        let mut one = template("one", 1);
+        one["replicas"] = json!(replicas);
+        let mut world = World::new(json!({
+            "duration": duration, "progressDeadlineSeconds": deadline,
+            "scaleDownDelaySeconds": delay, "templates": [one],
+        }));
+        decide(&world.experiment, &world.observed, START)
+            .actions
+            .into_iter()
+            .for_each(|action| world.act(action));
+        for set in world.observed.replica_sets.values_mut() {
+            Arc::make_mut(set).status.available_replicas = available;
+        }
+        let then = Timestamp::from_nanos(then);
+        world.experiment.status = serde_json::from_value(json!({
+            "phase": phase,
+            "availableAt": then,
+            "templateStatuses": [{"name": "one", "status": "Running", "lastTransitionTime": then}],
+        }))
+        .unwrap();
+        decide(&world.experiment, &world.observed, Timestamp::from_nanos(now));
+    }
 }
