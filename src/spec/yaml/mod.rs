@@ -23,7 +23,9 @@ use crate::source::{Problem, Severity, SourceId, Sources, Span};
 /// Bytes of a file that are read at most.
 pub const BYTES_MAX: usize = 64 << 20;
 /// Values and comments of a file at most.
-pub const NODES_MAX: usize = 5_000_000;
+pub const NODES_MAX: usize = 3_000_000;
+/// Documents of a file at most.
+pub const DOCUMENTS_MAX: usize = 100_000;
 /// Problems that are kept for a file.
 pub const PROBLEMS_MAX: usize = 1_000;
 
@@ -110,7 +112,17 @@ pub fn read(sources: &Sources, source: SourceId) -> Stream {
         ));
     }
     let mut budget = NODES_MAX;
-    for chunk in split::split(text) {
+    for (index, chunk) in split::split(text).into_iter().enumerate() {
+        if index >= DOCUMENTS_MAX {
+            let problem = Problem::error(
+                "yaml-too-large",
+                format!("the file holds more than {DOCUMENTS_MAX} documents"),
+                Span::new(source, chunk.start, chunk.start),
+            )
+            .with_help("split the file");
+            push(&mut stream.problems, problem);
+            break;
+        }
         read_document(text, source, chunk, &mut budget, &mut stream);
         if budget == 0 {
             break;

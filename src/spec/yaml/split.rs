@@ -14,7 +14,7 @@ pub(super) struct Chunk {
     pub json: bool,
 }
 
-/// All documents of a text, in order, without those that are blank.
+/// All documents of a text, in order, without those that are blank; at most one more than are read.
 pub(super) fn split(text: &str) -> Vec<Chunk> {
     let mut splitter = Splitter {
         text,
@@ -26,6 +26,9 @@ pub(super) fn split(text: &str) -> Vec<Chunk> {
     };
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
+        if splitter.chunks.len() > super::DOCUMENTS_MAX {
+            return splitter.chunks;
+        }
         let end = offset + line.len();
         // A BOM may stand before each document.
         let content = line.strip_prefix('\u{feff}').unwrap_or(line);
@@ -139,6 +142,9 @@ impl Splitter<'_> {
                 return;
             }
             ends.push(base + values.byte_offset());
+            if ends.len() > super::DOCUMENTS_MAX {
+                break;
+            }
         }
         let mut start = chunk.start;
         let last = ends.len().saturating_sub(1);

@@ -250,6 +250,15 @@ fn a_file_of_100_megabytes_is_refused_at_once() {
 }
 
 #[test]
+fn documents_are_counted_out() {
+    for part in ["a: 1\n---\n", "{\"a\":1}\n"] {
+        let (_, stream) = read_text(&part.repeat(DOCUMENTS_MAX + 9));
+        assert_eq!(stream.documents.len(), DOCUMENTS_MAX);
+        assert_eq!(stream.problems[0].code, "yaml-too-large");
+    }
+}
+
+#[test]
 fn problems_are_counted_out() {
     let (_, stream) = read_text(&"a: 1\n".repeat(PROBLEMS_MAX + 50));
     assert_eq!(stream.problems.len(), PROBLEMS_MAX + 1);
