@@ -427,6 +427,7 @@ impl Object {
             Kind::Service => Object::Service(Arc::new(decode(value).map_err(failed)?)),
             Kind::Secret => secret(&value)?,
             Kind::Other { group, kind } => {
+                let value = with_defaults(group, kind, value);
                 let name = value.pointer("/metadata/name").and_then(Value::as_str);
                 Object::Other {
                     key: ObjectKey {
@@ -620,6 +621,17 @@ fn flatten_replica_set(mut value: Value) -> Value {
         }
     }
     Value::Object(flat)
+}
+
+/// The API server's defaults that matter to a rollout controller.
+fn with_defaults(group: &str, kind: &str, mut value: Value) -> Value {
+    if (group, kind) == ("apps", "Deployment")
+        && let Some(Value::Object(spec)) = value.get_mut("spec")
+        && spec.get("replicas").is_none_or(Value::is_null)
+    {
+        spec.insert("replicas".into(), json!(1));
+    }
+    value
 }
 
 /// `stringData` goes over `data`, which is base64.
