@@ -14,7 +14,8 @@ use super::world::ObjectRef;
 /// Events of a kind with different messages beyond this number are combined.
 const COMBINE_AT: usize = 10;
 const COMBINE_WINDOW: Duration = Duration::from_secs(600);
-/// Events about one object that pass at once; one more passes every five minutes.
+/// Events of a type (Normal, Warning) about one object that pass at once; one more passes every
+/// five minutes.
 const BURST: f64 = 25.0;
 const SECONDS_PER_TOKEN: f64 = 300.0;
 /// Bound on what is kept for an object; beyond it the record starts afresh.
@@ -27,10 +28,16 @@ pub(super) struct EventRecorder {
 
 #[derive(Debug)]
 struct Record {
-    tokens: f64,
-    tokens_at: Timestamp,
+    normal: Bucket,
+    warning: Bucket,
     similar: BTreeMap<(bool, String), Similar>,
     stored: BTreeSet<(bool, String, String)>,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    filled_at: Timestamp,
 }
 
 #[derive(Debug)]
@@ -45,8 +52,8 @@ impl EventRecorder {
             .objects
             .entry(object.clone())
             .or_insert_with(|| Record {
-                tokens: BURST,
-                tokens_at: now,
+                normal: Bucket::full(now),
+                warning: Bucket::full(now),
                 similar: BTreeMap::new(),
                 stored: BTreeSet::new(),
             });
@@ -76,13 +83,14 @@ impl EventRecorder {
         } else {
             event.message.clone()
         };
-        let elapsed = now.since(record.tokens_at).as_secs_f64().max(0.0);
-        record.tokens = (record.tokens + elapsed / SECONDS_PER_TOKEN).min(BURST);
-        record.tokens_at = now;
-        if record.tokens < 1.0 {
+        let bucket = if warning {
+            &mut record.warning
+        } else {
+            &mut record.normal
+        };
+        if !bucket.take(now) {
             return EventOutcome::Dropped;
         }
-        record.tokens -= 1.0;
         if record.stored.len() >= REMEMBERED {
             record.stored.clear();
         }
@@ -98,6 +106,27 @@ impl EventRecorder {
 
     pub fn forget(&mut self, object: &ObjectRef) {
         self.objects.remove(object);
+    }
+}
+
+impl Bucket {
+    fn full(now: Timestamp) -> Self {
+        Self {
+            tokens: BURST,
+            filled_at: now,
+        }
+    }
+
+    /// Whether there was a token to take.
+    fn take(&mut self, now: Timestamp) -> bool {
+        let elapsed = now.since(self.filled_at).as_secs_f64().max(0.0);
+        self.tokens = (self.tokens + elapsed / SECONDS_PER_TOKEN).min(BURST);
+        self.filled_at = now;
+        let has_one = self.tokens >= 1.0;
+        if has_one {
+            self.tokens -= 1.0;
+        }
+        has_one
     }
 }
 
@@ -124,5 +153,14 @@ mod tests {
         }
         assert_eq!(at(0, "C", "x"), EventOutcome::Dropped);
         assert_eq!(at(301, "D", "x"), EventOutcome::Stored);
+        let now = Timestamp::from_secs(301);
+        assert_eq!(
+            recorder.record(now, &object, &Event::normal("E", "x")),
+            EventOutcome::Dropped
+        );
+        assert_eq!(
+            recorder.record(now, &object, &Event::warning("E", "x")),
+            EventOutcome::Stored
+        );
     }
 }
