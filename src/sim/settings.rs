@@ -36,7 +36,7 @@ impl Default for Settings {
             reconcile_delay: Duration::from_millis(20),
             built_in_delay: Duration::from_millis(3),
             router_lag: Duration::ZERO,
-            job_overhead: Duration::from_millis(2500),
+            job_overhead: Duration::from_millis(1400),
             decisions_per_second: 1000,
         }
     }
