@@ -68,8 +68,7 @@ fn trajectories() {
     let is_whole = is_default && filter.is_none();
     if is_whole {
         for pattern in exceptions.unused() {
-            let exceptions::Pattern { case, variable, .. } = pattern;
-            println!("trajectories: unused exception: {variable} in {case}");
+            println!("trajectories: unused exception: {pattern}");
         }
     }
     print!("{}", report.summary());

@@ -1,9 +1,11 @@
 //! Where rollproof differs from the reference on purpose.
 
 use std::cell::Cell;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use serde::Deserialize;
+
+use super::compare::{Comparison, Difference as Failure};
 
 /// The exceptions file.
 #[derive(Debug, Deserialize)]
@@ -22,7 +24,7 @@ pub struct Difference {
     /// What rollproof does instead.
     pub ours: String,
     /// Where it shows in the records.
-    #[serde(rename = "excepted")]
+    #[serde(rename = "excepted", default)]
     pub patterns: Vec<Pattern>,
 }
 
@@ -32,11 +34,37 @@ pub struct Difference {
 pub struct Pattern {
     #[serde(deserialize_with = "glob")]
     pub case: glob::Pattern,
-    #[serde(deserialize_with = "glob")]
-    pub variable: glob::Pattern,
+    #[serde(deserialize_with = "globs")]
+    pub variables: Vec<glob::Pattern>,
+    /// The values must be equal; only their times may differ.
+    #[serde(default)]
+    times_only: bool,
+    /// Other records than those of the default folder show it.
+    #[serde(default)]
+    elsewhere: bool,
     /// How many failing variables it has covered.
     #[serde(skip)]
-    pub used: Cell<usize>,
+    used: Cell<usize>,
+}
+
+impl Pattern {
+    fn covers(&self, case: &str, comparison: &Comparison) -> bool {
+        let kind = match comparison.difference {
+            None => return false,
+            Some(Failure::Values { .. }) => !self.times_only,
+            Some(Failure::Times { .. }) => true,
+        };
+        let mut variables = self.variables.iter();
+        kind && self.case.matches(case) && variables.any(|it| it.matches(&comparison.variable))
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables: Vec<String> = self.variables.iter().map(|it| format!("`{it}`")).collect();
+        let times = if self.times_only { " (times only)" } else { "" };
+        write!(f, "`{}`: {}{times}", self.case, variables.join(", "))
+    }
 }
 
 impl Exceptions {
@@ -45,10 +73,10 @@ impl Exceptions {
     }
 
     /// Whether a failing variable is excepted; all patterns that cover it count as used.
-    pub fn cover(&self, case: &str, variable: &str) -> bool {
+    pub fn cover(&self, case: &str, comparison: &Comparison) -> bool {
         let mut covered = false;
         for pattern in self.patterns() {
-            if pattern.case.matches(case) && pattern.variable.matches(variable) {
+            if pattern.covers(case, comparison) {
                 pattern.used.set(pattern.used.get() + 1);
                 covered = true;
             }
@@ -56,9 +84,10 @@ impl Exceptions {
         covered
     }
 
-    /// The patterns that covered nothing.
+    /// The patterns that covered nothing in the default folder, though they should.
     pub fn unused(&self) -> impl Iterator<Item = &Pattern> {
-        self.patterns().filter(|pattern| pattern.used.get() == 0)
+        self.patterns()
+            .filter(|pattern| pattern.used.get() == 0 && !pattern.elsewhere)
     }
 
     /// The page for users.
@@ -72,11 +101,14 @@ impl Exceptions {
             } = difference;
             let _ = write!(
                 page,
-                "\n## {}\n\n**rollproof:** {ours}\n\nRecords that differ for this reason:\n\n",
+                "\n## {}\n\n**rollproof:** {ours}.\n",
                 capitalized(reference)
             );
+            if !patterns.is_empty() {
+                page += "\nRecorded cases in which it shows, and the variables that differ:\n\n";
+            }
             for pattern in patterns {
-                let _ = writeln!(page, "- `{}` in `{}`", pattern.variable, pattern.case);
+                let _ = writeln!(page, "- {pattern}");
             }
         }
         page
@@ -102,6 +134,14 @@ fn capitalized(text: &str) -> String {
         Some(first) => first.to_uppercase().chain(letters).collect(),
         None => String::new(),
     }
+}
+
+fn globs<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<glob::Pattern>, D::Error> {
+    let texts = Vec::<String>::deserialize(from)?;
+    texts
+        .iter()
+        .map(|text| glob::Pattern::new(text).map_err(serde::de::Error::custom))
+        .collect()
 }
 
 fn glob<'de, D: serde::Deserializer<'de>>(from: D) -> Result<glob::Pattern, D::Error> {

@@ -55,7 +55,7 @@ impl Report {
             tally.of += 1;
             match &comparison.difference {
                 None => tally.passed += 1,
-                Some(_) if exceptions.cover(case, &comparison.variable) => {
+                Some(_) if exceptions.cover(case, comparison) => {
                     tally.passed += 1;
                     self.excepted += 1;
                 }
