@@ -1,0 +1,178 @@
+//! Properties of the PromQL engine on damaged queries: nothing panics, and what is printed is
+//! read back as the same.
+
+use proptest::prelude::*;
+use rollproof::promql::{Engine, Settings, Store, notation, parse, printer};
+
+const QUERIES: &[&str] = &[
+    "sum by (pod)(rate(x_total{code!~\"5..\"}[5m] offset 1m)) / on(pod) group_left(zone) sum(rate(x_total[5m]))",
+    "histogram_quantile(0.99, sum by (le)(rate(b_bucket[5m:30s] @ end())))",
+    "topk(3, h </ 2.5) or (g >/ -1) unless on() vector(time() % 60)",
+    "avg_over_time(g[1m+30s:step()]) atan2 -2 ^ 3 ^ 0x1F",
+    "label_replace(g, \"dst\", \"${1}-$2\", \"pod\", \"(.)(.*)\") == bool 1e3",
+    "rate(x_total[max_of(5m, range())] anchored) + increase(x_total[2m] smoothed)",
+    "count_values without (pod) (\"v\", {\"a b\"=~\"c|\", __name__=\"g\"})",
+    "info(rate(x_total[2m]), {__name__=~\".+_info\"}) + ignoring(a) fill_left(0) fill_right(-Inf) g",
+    "predict_linear(g[10m:1m], 3600) < 5 and absent_over_time(nope[1h])",
+    "quantile(0.5, histogram_fraction(-Inf, 1, h)) + -limit_ratio(-0.5, g) # comment",
+    "sort_desc(double_exponential_smoothing(g[5m], 0.5, 0.1)) - scalar(g{pod='a'}) * day_of_week()",
+    "histogram_quantiles(h, \"q\", 0, 0.5, 1) + stddev_over_time(rate(h[3m])[10m:])",
+];
+
+const PIECES: &[&str] = &[
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    "@",
+    "-",
+    "+",
+    "/",
+    "*",
+    "^",
+    "==",
+    "</",
+    " by ",
+    " offset ",
+    "5m",
+    "1e308",
+    "9223372036854775807",
+    "-0.0",
+    "NaN",
+    "Inf",
+    "\"\\x",
+    "'",
+    "`",
+    "#",
+    "é",
+    "start()",
+    "sum",
+    "rate",
+    "h",
+    "g",
+    "0",
+    "[1ms:1ms]",
+    " bool ",
+    " on ",
+    "9999999999y",
+    "\u{10ffc5}",
+    "\n",
+];
+
+fn store() -> Store {
+    let mut store = Store::new();
+    let script = "load 30s
+        x_total{pod=\"a\",code=\"200\"} 0+5x10 3+2x10 stale 7
+        x_total{pod=\"b\",code=\"503\"} 1e300 2 NaN Inf _ 5
+        g{pod=\"a\"} 1 -2 3.5 NaN -Inf 4x15
+        g{pod=\"b\",zone=\"z\"} 5x20
+        b_bucket{le=\"1\"} 0+1x20
+        b_bucket{le=\"5\"} 0+9x20
+        b_bucket{le=\"10\"} 0+4x20
+        b_bucket{le=\"+Inf\"} 0+10x20
+        h{pod=\"a\"} {{schema:1 count:12 sum:8 z_bucket:2 z_bucket_w:0.1 buckets:[1 2 3] n_buckets:[4]}}x9
+        h{pod=\"b\"} {{schema:-53 count:5 sum:NaN custom_values:[1 2] buckets:[1 2 2]}}+{{schema:-53 count:1 sum:1 custom_values:[1 2] buckets:[1]}}x9
+        h{pod=\"c\"} 1 {{schema:3 count:2 sum:1 offset:-5 buckets:[1 0 0 1] counter_reset_hint:gauge}}x5 2
+        target_info{instance=\"i\",job=\"j\",version=\"v1\"} 1x20
+";
+    notation::load(&mut store, script).expect("a good script");
+    store
+}
+
+/// One damage: at a place, cut some bytes and put a piece.
+fn damage(query: &str, place: usize, cut: usize, piece: usize) -> String {
+    let chars: Vec<char> = query.chars().collect();
+    let place = place % (chars.len() + 1);
+    let end = (place + cut).min(chars.len());
+    let head: String = chars[..place].iter().collect();
+    let tail: String = chars[end..].iter().collect();
+    let piece = PIECES
+        .get(piece % (PIECES.len() + 1))
+        .copied()
+        .unwrap_or("");
+    format!("{head}{piece}{tail}")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_queries_do_not_panic(
+        first in 0..QUERIES.len(),
+        second in 0..QUERIES.len(),
+        operator in 0..5usize,
+        damages in prop::collection::vec((any::<usize>(), 0..12usize, any::<usize>()), 0..4),
+    ) {
+        let joined = match operator {
+            0 => format!("{} or ({})", QUERIES[first], QUERIES[second]).replace("# comment", ""),
+            _ => QUERIES[first].to_owned(),
+        };
+        let query = damages.iter().fold(joined, |query, (place, cut, piece)| damage(&query, *place, *cut, *piece));
+        if let Ok(expr) = parse(&query) {
+            let printed = expr.to_string();
+            let again = parse(&printed);
+            prop_assert!(again.is_ok(), "{query} printed as {printed}: {again:?}");
+            prop_assert_eq!(again.map(|expr| expr.to_string()), Ok(printed.clone()));
+            let pretty = printer::pretty(&expr);
+            prop_assert_eq!(parse(&pretty).map(|expr| expr.to_string()), Ok(printed));
+            let store = store();
+            let settings = Settings { max_work: 2_000_000, ..Settings::promqltest() };
+            for settings in [settings, Settings { delayed_name_removal: false, ..settings }] {
+                let engine = Engine::new(settings);
+                let _ = engine.instant(&store, &expr, 300_000);
+                let _ = engine.instant(&store, &expr, i64::MIN);
+                let _ = engine.range(&store, &expr, 0, 600_000, 45_000);
+                let _ = engine.range(&store, &expr, i64::MIN, i64::MAX, 1);
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_parses_or_not(text in "\\PC{0,60}") {
+        let _ = parse(&text);
+        let _ = notation::parse_series(&text);
+    }
+
+    #[test]
+    fn any_series_line_is_read_or_not(
+        items in prop::collection::vec("(_|stale|[-+]?[0-9.e]{1,4}|\\{\\{[a-z_]{1,8}:[-0-9]{1,3}( buckets:\\[[0-9 ]{0,9}\\])?\\}\\})(x[0-9]{1,2})?", 0..6)
+    ) {
+        let line = format!("load 1m\n m{{a=\"b\"}} {}", items.join(" "));
+        let mut store = Store::new();
+        let _ = notation::load(&mut store, &line);
+        let expr = parse("sum(rate(m[5m])) + histogram_quantile(0.5, m)").expect("a query");
+        let _ = Engine::default().range(&store, &expr, 0, 600_000, 60_000);
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    for (open, close) in [
+        ("(", ")"),
+        ("-", ""),
+        ("abs(", ")"),
+        ("1+", ""),
+        ("sum(", ")"),
+    ] {
+        let text = format!("{}x{}", open.repeat(100_000), close.repeat(100_000));
+        assert!(parse(&text).is_err(), "{open}");
+    }
+    let chain = vec!["x"; 10_000].join(" + ");
+    assert!(parse(&chain).is_err());
+    // What is accepted can also be printed and evaluated.
+    for text in [
+        vec!["g"; 115].join(" or "),
+        format!("{}g{}", "-(".repeat(39), ")".repeat(39)),
+    ] {
+        let expr = parse(&text).expect("not too deep");
+        assert_eq!(
+            parse(&printer::pretty(&expr)).map(|expr| expr.to_string()),
+            Ok(text)
+        );
+        assert!(Engine::default().instant(&store(), &expr, 300_000).is_ok());
+    }
+}
