@@ -1,6 +1,6 @@
 //! Aggregations: one value a group (`sum`), or some of a group's series (`topk`).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::annotations::{Note, Operation};
@@ -69,7 +69,7 @@ struct Groups {
 
 impl Groups {
     fn of(input: &[Series], without: bool, grouping: &[String]) -> Self {
-        let mut index: HashMap<Labels, usize> = HashMap::new();
+        let mut index: BTreeMap<Labels, usize> = BTreeMap::new();
         let mut labels: Vec<Labels> = Vec::new();
         let of_series = input
             .iter()
@@ -586,7 +586,7 @@ fn count_values(
     for time in steps.iter() {
         evaluator.spend(input.len() + 1)?;
         let mut order: Vec<Labels> = Vec::new();
-        let mut counts: HashMap<Labels, f64> = HashMap::new();
+        let mut counts: BTreeMap<Labels, f64> = BTreeMap::new();
         for (one, walker) in input.iter().zip(&mut walkers) {
             let text = match walker.at(time) {
                 None => continue,

@@ -1,6 +1,6 @@
 //! Binary operators: between scalars, a vector and a scalar, and vectors matched by labels.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::annotations::{Note, Operation};
@@ -377,7 +377,7 @@ fn signatures(
     right: &[Series],
     matching: &Matching,
 ) -> (Vec<usize>, Vec<usize>, usize) {
-    let mut ordinals: HashMap<Labels, usize> = HashMap::with_capacity(left.len() + right.len());
+    let mut ordinals: BTreeMap<Labels, usize> = BTreeMap::new();
     let mut of = |series: &[Series]| -> Vec<usize> {
         series
             .iter()
@@ -484,11 +484,11 @@ type Origin = (Option<usize>, Option<usize>);
 /// The state that lasts over the steps.
 struct Matched {
     collector: Collector,
-    slots: HashMap<Origin, (Labels, usize)>,
+    slots: BTreeMap<Origin, (Labels, usize)>,
     /// Signatures that have a result at this step (one-to-one).
     matched: Vec<bool>,
     /// Labels of the results of each signature at this step (grouped).
-    results: Vec<HashSet<Labels>>,
+    results: Vec<BTreeSet<Labels>>,
 }
 
 impl VectorPair<'_> {
@@ -511,9 +511,9 @@ impl VectorPair<'_> {
         let mut one_walkers: Vec<Walker<'_>> = one.iter().map(Walker::new).collect();
         let mut state = Matched {
             collector: Collector::new(evaluator, steps),
-            slots: HashMap::new(),
+            slots: BTreeMap::new(),
             matched: vec![false; count],
-            results: vec![HashSet::new(); count],
+            results: vec![BTreeSet::new(); count],
         };
         let fills = self.matching.fill_left.is_some() || self.matching.fill_right.is_some();
         let mut one_at: Vec<Option<(usize, PointValue<'_>)>> = vec![None; count];
@@ -521,7 +521,7 @@ impl VectorPair<'_> {
             evaluator.spend(many.len() + one.len() + 1)?;
             one_at.fill(None);
             state.matched.fill(false);
-            state.results.iter_mut().for_each(HashSet::clear);
+            state.results.iter_mut().for_each(BTreeSet::clear);
             let many_values: Vec<_> = many_walkers
                 .iter_mut()
                 .map(|walker| walker.at(time))

@@ -4,7 +4,7 @@
 //! *i* intervals after time 0. `load_with_nhcb` also turns classic histograms into native ones
 //! with custom buckets.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -111,7 +111,7 @@ struct LoadBlock {
 impl LoadBlock {
     fn parse(interval: i64, lines: &[&str], first: usize) -> Result<Self, NotationError> {
         let mut series: Vec<(Labels, Vec<Sample>)> = Vec::new();
-        let mut index: HashMap<Labels, usize> = HashMap::new();
+        let mut index: BTreeMap<Labels, usize> = BTreeMap::new();
         let mut pending: Option<(Labels, Vec<Option<i64>>)> = None;
         for (i, line) in lines.iter().enumerate() {
             let fail = |message: String| NotationError {

@@ -1,6 +1,6 @@
 //! The store: series in memory, floats in columns, native histograms, start timestamps.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ impl std::error::Error for OutOfOrder {}
 pub struct Store {
     series: Vec<(Labels, SeriesData)>,
     /// Where a series stands; looked up, never walked over.
-    index: HashMap<Labels, usize>,
+    index: BTreeMap<Labels, usize>,
 }
 
 impl Store {

@@ -1,7 +1,7 @@
 //! Evaluation of the nodes. Values are series over the steps; a scalar is one series without
 //! labels that has a point at every step.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::plan::{Node, NodeKind, Selector, SubqueryPlan};
@@ -538,7 +538,7 @@ pub(crate) fn merge_same_labels(series: Vec<Series>) -> Result<Vec<Series>, Eval
     if series.len() < 2 {
         return Ok(series);
     }
-    let mut index: HashMap<Labels, usize> = HashMap::with_capacity(series.len());
+    let mut index: BTreeMap<Labels, usize> = BTreeMap::new();
     let mut merged: Vec<Series> = Vec::with_capacity(series.len());
     let mut collided = Vec::new();
     for one in series {
@@ -580,14 +580,14 @@ pub(crate) fn merge_same_labels(series: Vec<Series>) -> Result<Vec<Series>, Eval
 
 /// Whether two series have equal labels.
 pub(crate) fn has_same_labels(series: &[Series]) -> bool {
-    let mut seen = std::collections::HashSet::with_capacity(series.len());
+    let mut seen = std::collections::BTreeSet::new();
     !series.iter().all(|one| seen.insert(&one.labels))
 }
 
 /// Gathers the results of step after step into series.
 pub(crate) struct Collector {
     out: Vec<Series>,
-    index: HashMap<Labels, usize>,
+    index: BTreeMap<Labels, usize>,
     last_times: Vec<i64>,
     /// Two results of equal labels at a time are let through, to be settled at the end.
     allow_duplicates: bool,
@@ -605,7 +605,7 @@ impl Collector {
     pub fn strict() -> Self {
         Self {
             out: Vec::new(),
-            index: HashMap::new(),
+            index: BTreeMap::new(),
             last_times: Vec::new(),
             allow_duplicates: false,
         }

@@ -1,7 +1,7 @@
 //! `histogram_quantile`, `histogram_quantiles` and `histogram_fraction` over a vector that may
 //! hold classic buckets and native histograms.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::evaluator::{Collector, Evaluator, PointValue, Walker};
 use super::plan::{Node, NodeKind};
@@ -88,7 +88,7 @@ impl Evaluator<'_> {
         };
         let delayed = self.settings.delayed_name_removal;
         let mut groups: Vec<Group> = Vec::new();
-        let mut group_of: HashMap<Labels, usize> = HashMap::new();
+        let mut group_of: BTreeMap<Labels, usize> = BTreeMap::new();
         let mut roles = Vec::with_capacity(series.len());
         for one in &series {
             let bound =

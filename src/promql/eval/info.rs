@@ -1,6 +1,6 @@
 //! `info`: adds labels of info series (such as `target_info`) to the series they describe.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::evaluator::{Collector, Evaluator, PointValue, Walker};
 use super::plan::{Node, NodeKind, Selector};
@@ -147,7 +147,7 @@ impl Evaluator<'_> {
                 .map(|walker| walker.at(time))
                 .collect();
             // Of each info metric and identity, the series with the newest sample.
-            let mut newest: HashMap<&Labels, BTreeMap<&str, (f64, &Series)>> = HashMap::new();
+            let mut newest: BTreeMap<&Labels, BTreeMap<&str, (f64, &Series)>> = BTreeMap::new();
             let any_base = base_values.iter().any(Option::is_some);
             for ((one, walker), key) in info.iter().zip(&mut info_walkers).zip(&info_identities) {
                 let Some(PointValue::Float(sampled)) = walker.at(time) else {
