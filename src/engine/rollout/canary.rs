@@ -7,7 +7,7 @@ use crate::spec::rollout_status::{PauseReason, RolloutStatus};
 use super::conditions;
 use super::context::{Context, has_scale_down_deadline};
 use super::pause::{halt_reason, is_pause_step_over, pause_condition, pause_end};
-use super::{just_after, replicas, steps};
+use super::{just_after, messages, replicas, steps};
 
 impl Context<'_> {
     pub(super) fn reconcile_canary(&mut self) {
@@ -286,11 +286,8 @@ impl Context<'_> {
             index = index.map(|index| index.saturating_add(1));
             status.canary.current_step_analysis_run_status = None;
             self.event(Event::normal(
-                "RolloutStepCompleted",
-                format!(
-                    "Rollout step {}/{step_count} completed ({text})",
-                    index.unwrap_or_default()
-                ),
+                messages::ROLLOUT_STEP_COMPLETED_REASON,
+                messages::rollout_step_completed(index.unwrap_or_default(), step_count, &text),
             ));
             self.pause.remove(PauseReason::CanaryPauseStep);
         }

@@ -21,7 +21,7 @@ pub struct ReplicaCounts {
 
 /// What a canary's size follows from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CanarySize {
+enum CanarySize {
     /// A number of pods, set by `setCanaryScale.replicas`.
     Replicas(i32),
     /// A share of `maxTrafficWeight`.
@@ -208,7 +208,7 @@ pub fn replica_progress_threshold_met(
 }
 
 /// Size that steps, promotion or an abort ask for.
-pub fn canary_size(
+fn canary_size(
     rollout: &Rollout,
     new: Option<&ReplicaSet>,
     stable: Option<&ReplicaSet>,
@@ -291,7 +291,7 @@ pub fn current_set_weight(rollout: &Rollout) -> i32 {
 /// The `setCanaryScale` in force: the last at or before the current step, unless it says
 /// `matchTrafficWeight`. Only with traffic routing; after an abort only if the canary is to be
 /// kept (`abortScaleDownDelaySeconds: 0`).
-pub fn set_canary_scale_in_use(rollout: &Rollout) -> Option<&SetCanaryScale> {
+fn set_canary_scale_in_use(rollout: &Rollout) -> Option<&SetCanaryScale> {
     routed_canary(&rollout.spec)?;
     if rollout.status.abort && rollout.spec.abort_scale_down_or_default() != AbortScaleDown::Never {
         return None;
@@ -303,7 +303,7 @@ pub fn set_canary_scale_in_use(rollout: &Rollout) -> Option<&SetCanaryScale> {
 
 /// `count`, raised to `minPodsPerReplicaSet` (but not above `spec.replicas`) unless it is zero.
 /// Only with traffic routing.
-pub fn at_least_min_pods(spec: &RolloutSpec, count: i32) -> i32 {
+fn at_least_min_pods(spec: &RolloutSpec, count: i32) -> i32 {
     let min_pods = routed_canary(spec).and_then(|canary| canary.min_pods_per_replica_set);
     match min_pods {
         Some(min_pods) if count != 0 => count.max(min_pods.min(spec.replicas_or_default())),
@@ -313,7 +313,7 @@ pub fn at_least_min_pods(spec: &RolloutSpec, count: i32) -> i32 {
 
 /// Pods out of `replicas` for a share `weight` of `max_weight`, rounded up. All of them where the
 /// whole is zero, since no share can be told.
-pub fn replicas_for_weight(replicas: i32, weight: i32, max_weight: i32) -> i32 {
+fn replicas_for_weight(replicas: i32, weight: i32, max_weight: i32) -> i32 {
     if max_weight == 0 {
         return replicas;
     }
@@ -379,7 +379,7 @@ pub fn new_replica_set_replicas(
 
 /// Pods of a ReplicaSet that count as available when scaling down: those that are and will stay,
 /// or all it shall have if availability does not matter.
-pub fn replicas_for_scale_down(set: Option<&ReplicaSet>, ignore_availability: bool) -> i32 {
+fn replicas_for_scale_down(set: Option<&ReplicaSet>, ignore_availability: bool) -> i32 {
     let Some(set) = set else {
         return 0;
     };
@@ -397,11 +397,6 @@ pub fn is_available(set: Option<&ReplicaSet>) -> bool {
     })
 }
 
-/// Whether at least one of its pods is available.
-pub fn is_partially_available(set: &ReplicaSet) -> bool {
-    set.status.available_replicas > 0
-}
-
 /// Whether it alone has all pods of the Rollout, was scaled for that, and all are available.
 pub fn is_saturated(rollout: &Rollout, set: Option<&ReplicaSet>) -> bool {
     let replicas = rollout.spec.replicas_or_default();
@@ -413,7 +408,7 @@ pub fn is_saturated(rollout: &Rollout, set: Option<&ReplicaSet>) -> bool {
 }
 
 /// The ReplicaSet of `status.stableRS`, if it still exists.
-pub fn stable_replica_set<'a>(
+fn stable_replica_set<'a>(
     rollout: &Rollout,
     new: Option<&'a ReplicaSet>,
     all: &[&'a ReplicaSet],
@@ -428,7 +423,7 @@ pub fn stable_replica_set<'a>(
 }
 
 /// Those that are neither new nor stable, in the given order.
-pub fn other_replica_sets<'a>(
+fn other_replica_sets<'a>(
     new: Option<&ReplicaSet>,
     stable: Option<&ReplicaSet>,
     all: &[&'a ReplicaSet],

@@ -521,14 +521,14 @@ fn a_preview_keeps_its_own_size_until_promoted() {
 fn availability_and_saturation() {
     let rollout = rollout(json!({}), 2, json!({}));
     let mut set = replica_set("canary", (2, 2));
-    assert!(is_available(Some(&set)) && is_partially_available(&set));
+    assert!(is_available(Some(&set)));
     assert!(!is_saturated(&rollout, Some(&set)));
     set.metadata
         .annotations
         .insert(DESIRED_REPLICAS_ANNOTATION.to_owned(), "2".to_owned());
     assert!(is_saturated(&rollout, Some(&set)));
     set.status.available_replicas = 1;
-    assert!(!is_available(Some(&set)) && is_partially_available(&set));
+    assert!(!is_available(Some(&set)));
     assert!(!is_saturated(&rollout, Some(&set)) && !is_available(None));
     assert!(!is_available(Some(&replica_set("canary", (0, 0)))));
 }

@@ -8,7 +8,7 @@ use crate::spec::rollout_status::RolloutPhase;
 use crate::time::{Duration, Timestamp};
 
 use super::context::{Context, has_scale_down_deadline, scale_down_deadline};
-use super::{just_after, replicas};
+use super::{just_after, messages, replicas};
 
 impl Context<'_> {
     /// Scales a ReplicaSet and says so in an event; true if its size changes.
@@ -22,19 +22,8 @@ impl Context<'_> {
             return false;
         }
         let event = Event::normal(
-            "ScalingReplicaSet",
-            format!(
-                "Scaled {} ReplicaSet {} (revision {}) from {} to {}",
-                if set.replicas < replicas {
-                    "up"
-                } else {
-                    "down"
-                },
-                set.name(),
-                set.revision(),
-                set.replicas,
-                replicas
-            ),
+            messages::SCALING_REPLICA_SET_REASON,
+            messages::scaling_replica_set(set.name(), set.revision(), set.replicas, replicas),
         );
         let drop_deadline = replicas == 0 && !self.delays_scale_down_on_abort();
         self.update_set(index, |set| {

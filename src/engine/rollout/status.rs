@@ -182,13 +182,10 @@ impl Context<'_> {
         if self.is_aborted() {
             return None;
         }
-        let analysis_open = blue_green.post_promotion_analysis.is_some()
-            && !self
-                .current_runs
-                .post_promotion
-                .as_ref()
-                .is_some_and(|run| run.status.phase == AnalysisPhase::Successful);
-        (!analysis_open).then(|| "Completed blue-green update".to_owned())
+        let run = self.current_runs.post_promotion.as_ref();
+        let analysis_passed = blue_green.post_promotion_analysis.is_none()
+            || run.is_some_and(|run| run.status.phase == AnalysisPhase::Successful);
+        analysis_passed.then(|| "Completed blue-green update".to_owned())
     }
 
     pub(super) fn promote_stable(&mut self, status: &mut RolloutStatus, reason: &str) {
@@ -387,10 +384,7 @@ impl Context<'_> {
         }
 
         if aborted {
-            let mut message = format!(
-                "Rollout aborted update to revision {}",
-                self.revision_number()
-            );
+            let mut message = messages::rollout_aborted(self.revision_number());
             if !self.pause.abort_message.is_empty() {
                 message = format!("{message}: {}", self.pause.abort_message);
             }
@@ -487,11 +481,8 @@ impl Context<'_> {
             messages::ROLLOUT_COMPLETED_REASON,
         );
         if conditions::set_condition(status, condition) && !completed {
-            let message = format!(
-                "Rollout not completed, started update to revision {} ({})",
-                self.revision_number(),
-                status.current_pod_hash
-            );
+            let message =
+                messages::rollout_not_completed(self.revision_number(), &status.current_pod_hash);
             self.event(Event::normal(
                 messages::ROLLOUT_NOT_COMPLETED_REASON,
                 message,

@@ -304,5 +304,5 @@ fn weights_message(previous: Option<&TrafficWeights>, new: &TrafficWeights) -> S
             .collect();
         details.push(format!("additional: [{}]", list.join(" ")));
     }
-    format!("Traffic weight updated {}", details.join(", "))
+    messages::traffic_weight_updated(&details.join(", "))
 }
