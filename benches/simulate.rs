@@ -8,7 +8,12 @@ use serde_json::{Value, json};
 fn objects(pause: &str) -> Vec<Value> {
     let steps: Vec<Value> = [10, 25, 50, 75]
         .iter()
-        .flat_map(|weight| [json!({"setWeight": weight}), json!({"pause": {"duration": pause}})])
+        .flat_map(|weight| {
+            [
+                json!({"setWeight": weight}),
+                json!({"pause": {"duration": pause}}),
+            ]
+        })
         .collect();
     vec![
         json!({

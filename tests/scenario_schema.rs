@@ -32,7 +32,9 @@ fn examples_fit_the_schema_and_are_read() {
     let mut count = 0;
     for entry in walkdir::WalkDir::new(root().join("fixtures/examples")) {
         let path = entry.expect("readable folder").into_path();
-        let in_scenarios = path.parent().is_some_and(|parent| parent.ends_with("scenarios"));
+        let in_scenarios = path
+            .parent()
+            .is_some_and(|parent| parent.ends_with("scenarios"));
         if !in_scenarios || !path.is_file() {
             continue;
         }

@@ -61,8 +61,18 @@ pub fn summary(play: &Play, look: Look) -> String {
         outcome.verdict.as_str(),
     );
     let mut text = format!("outcome   {word}");
-    if !outcome.message.is_empty() {
-        let _ = write!(text, ": {}", outcome.message);
+    // The reason and `Rollout aborted update to revision n` say what the verdict says.
+    let message = match outcome.verdict {
+        Verdict::Aborted => outcome.message.splitn(3, ": ").last().unwrap_or_default(),
+        Verdict::Promoted
+        | Verdict::WaitsForPeople
+        | Verdict::Healthy
+        | Verdict::Invalid
+        | Verdict::Unfinished
+        | Verdict::Stuck => &outcome.message,
+    };
+    if !message.is_empty() {
+        let _ = write!(text, ": {message}");
     }
     push(&mut out, &text);
     if !outcome.stable_image.is_empty() {
@@ -87,7 +97,7 @@ pub fn summary(play: &Play, look: Look) -> String {
     }
     let shares: Vec<String> = time_at_share
         .iter()
-        .filter(|entry| entry.share > 0.0)
+        .filter(|entry| entry.share > 0.0 && entry.seconds >= 0.05)
         .map(|entry| format!("{} for {}", percent(entry.share), length(entry.seconds)))
         .collect();
     if !shares.is_empty() {

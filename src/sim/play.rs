@@ -18,7 +18,7 @@ use super::scenario::metrics::ScenarioMetrics;
 use super::scenario::{Expectation, PodChoice, Range, Scenario, ScenarioEvent, Target, Undo};
 use super::settings::Settings;
 use super::simulation::Simulation;
-use super::timeline::{Entry, Explanation, Recorder, Sample};
+use super::timeline::{Entry, Explanation, Recorder, Sample, short_image};
 use super::world::{Kind, ObjectRef};
 
 /// The first deployment may take this long to come to rest.
@@ -443,7 +443,11 @@ impl Player {
             Some((container, image)) => (Some(container.to_owned()), image.to_owned()),
             None => (None, image.to_owned()),
         };
-        let text = format!("set image {image} (was {})", self.present_image());
+        let text = format!(
+            "set image {} (was {})",
+            short_image(&image),
+            short_image(&self.present_image())
+        );
         self.verb(Verb::SetImage { container, image }, &text);
     }
 

@@ -250,7 +250,8 @@ impl Recorder {
             self.note(now, EntryKind::Problem, message);
         }
         if new.phase != old.phase {
-            let text = if new.message.is_empty() {
+            let told = new.abort || new.message.starts_with("InvalidSpec");
+            let text = if new.message.is_empty() || told {
                 new.phase.to_string()
             } else {
                 format!("{}: {}", new.phase, new.message)
@@ -266,7 +267,8 @@ impl Recorder {
         old: &RolloutStatus,
         new: &RolloutStatus,
     ) {
-        if new.current_step_index == old.current_step_index {
+        // After an abort the index goes back to the start, but no step is taken.
+        if new.current_step_index == old.current_step_index || new.abort {
             return;
         }
         let Some(canary) = &rollout.spec.strategy.canary else {
@@ -345,11 +347,8 @@ impl Recorder {
             .map_or_else(
                 || format!("version {hash}"),
                 |set| {
-                    format!(
-                        "{} (revision {})",
-                        set.template.first_image().unwrap_or("?"),
-                        set.revision()
-                    )
+                    let image = set.template.first_image().unwrap_or("?");
+                    format!("{} (revision {})", short_image(image), set.revision())
                 },
             )
     }
@@ -584,6 +583,11 @@ impl Observer for Recorder {
             self.note(now, EntryKind::Problem, text);
         }
     }
+}
+
+/// An image without its registry and path.
+pub fn short_image(image: &str) -> &str {
+    image.rsplit('/').next().unwrap_or(image)
 }
 
 /// The conditions that a measurement was judged by.
