@@ -414,7 +414,8 @@ impl Checker<'_> {
                     &span,
                 )),
                 Builtin::Sum => Err(Error::compile(
-                    format!("unknown builtin {}", builtin.name()),
+                    "cannot use func(interface {}) as argument (type func(interface {}) bool) to call \
+                     sum ",
                     &span,
                 )),
                 _ => Err(Error::compile(

@@ -36,6 +36,8 @@ pub fn eval(tree: &Node, inputs: &Inputs<'_>) -> Result<Value, Error> {
         budget: Budget::default(),
         loops: Vec::new(),
         variables: Vec::new(),
+        residue: Vec::new(),
+        environment: None,
         patterns: BTreeMap::new(),
     };
     match machine.eval(tree) {
@@ -60,6 +62,12 @@ struct Machine<'t, 'i> {
     budget: Budget,
     loops: Vec<Loop>,
     variables: Vec<(&'t str, Value)>,
+    /// What searching from the end leaves on the reference's stack: a bool for every element
+    /// looked at. An operation takes its operands from the top of that stack, so what was computed
+    /// before such a search is lost: `1 == findLastIndex(a, p)` compares a bool.
+    residue: Vec<Value>,
+    /// What `$env` is: the same map wherever it is named.
+    environment: Option<Value>,
     patterns: BTreeMap<Text, Regex>,
 }
 
@@ -68,6 +76,47 @@ struct Loop {
     items: Arc<Vec<Value>>,
     index: usize,
     accumulator: Value,
+}
+
+/// Operands of an operation as they are computed, see [`Machine::residue`].
+#[derive(Default)]
+struct Operands {
+    values: Vec<Value>,
+    /// How much residue there was when each value had been computed.
+    marks: Vec<usize>,
+}
+
+impl Operands {
+    fn push(&mut self, value: Value, machine: &Machine<'_, '_>) {
+        self.values.push(value);
+        self.marks.push(machine.residue.len());
+    }
+
+    /// What the operation takes: the values, unless residue came in between.
+    fn take_all(self, machine: &mut Machine<'_, '_>) -> Vec<Value> {
+        let first = match self.marks.first() {
+            Some(first) if *first < machine.residue.len() => *first,
+            _ => return self.values,
+        };
+        let count = self.values.len();
+        let mut between = machine.residue.split_off(first).into_iter();
+        let mut done = first;
+        let mut stack = Vec::new();
+        for (value, mark) in self.values.into_iter().zip(self.marks) {
+            stack.extend(between.by_ref().take(mark.saturating_sub(done)));
+            done = mark;
+            stack.push(value);
+        }
+        let top = stack.split_off(stack.len() - count);
+        machine.residue.extend(stack);
+        top
+    }
+
+    /// Like [`Operands::take_all`] for a fixed number of operands.
+    fn take<const N: usize>(self, machine: &mut Machine<'_, '_>) -> [Value; N] {
+        let mut values = self.take_all(machine).into_iter();
+        std::array::from_fn(|_| values.next().unwrap_or(Value::Nil))
+    }
 }
 
 fn fail(node: &Node, message: impl Into<String>) -> Stop {
@@ -112,7 +161,10 @@ impl<'t> Machine<'t, '_> {
                 if *optional && base.is_nil() {
                     return Err(Stop::Chain);
                 }
-                let property = self.eval(property)?.deref();
+                let mut operands = Operands::default();
+                operands.push(base, self);
+                operands.push(self.eval(property)?.deref(), self);
+                let [base, property] = operands.take(self);
                 at(node, ops::fetch(&base, &property))
             }
             NodeKind::Slice { base, from, to } => self.slice(node, base, from, to),
@@ -146,20 +198,22 @@ impl<'t> Machine<'t, '_> {
                 }
             }
             NodeKind::Array(nodes) => {
-                let mut items = Vec::with_capacity(nodes.len());
+                let mut items = Operands::default();
                 for node in nodes {
-                    items.push(self.eval(node)?);
+                    items.push(self.eval(node)?, self);
                 }
+                let items = items.take_all(self);
                 self.array(node, items)
             }
             NodeKind::Map(pairs) => self.map(node, pairs),
             // Sets stand on the right of `in`, which does not evaluate them.
             NodeKind::IntegerSet(_) | NodeKind::StringSet(_) => Ok(Value::Nil),
             NodeKind::Sum(nodes) => {
-                let mut items = Vec::with_capacity(nodes.len());
+                let mut items = Operands::default();
                 for node in nodes {
-                    items.push(self.eval(node)?.deref());
+                    items.push(self.eval(node)?.deref(), self);
                 }
+                let mut items = items.take_all(self);
                 let mut sum = items.pop().unwrap_or(Value::Int(0));
                 while let Some(item) = items.pop() {
                     sum = self.add(node, &item, &sum)?;
@@ -176,21 +230,24 @@ impl<'t> Machine<'t, '_> {
     }
 
     fn map(&mut self, node: &'t Node, pairs: &'t [(Node, Node)]) -> Evaluated {
-        let mut evaluated = Vec::with_capacity(pairs.len());
+        let mut evaluated = Operands::default();
         for (key, value) in pairs {
-            evaluated.push((self.eval(key)?, self.eval(value)?));
+            evaluated.push(self.eval(key)?, self);
+            evaluated.push(self.eval(value)?, self);
         }
         at(node, self.budget.elements(pairs.len()))?;
         let mut entries = BTreeMap::new();
         // From the last to the first: of equal keys the first one stays.
-        for (key, value) in evaluated.into_iter().rev() {
-            let key = at(node, as_text(&key))?.clone();
-            entries.insert(Key::String(key), value);
+        for pair in evaluated.take_all(self).chunks(2).rev() {
+            if let [key, value] = pair {
+                let key = at(node, as_text(key))?.clone();
+                entries.insert(Key::String(key), value.clone());
+            }
         }
         at(node, new_map(MapKind::StringAny, entries, &self.budget))
     }
 
-    fn identifier(&self, name: &str) -> Value {
+    fn identifier(&mut self, name: &str) -> Value {
         let variable = self
             .variables
             .iter()
@@ -217,17 +274,22 @@ impl<'t> Machine<'t, '_> {
             })
     }
 
-    fn environment(&self) -> Value {
+    fn environment(&mut self) -> Value {
+        if let Some(environment) = &self.environment {
+            return environment.clone();
+        }
         let functions = EnvironmentFunction::ALL.into_iter().map(|function| {
             (
                 function.name().to_owned(),
                 Value::Function(Function::Environment(function)),
             )
         });
-        match self.inputs.result {
+        let environment = match self.inputs.result {
             Some(result) => Value::map(functions.chain([("result".to_owned(), result.clone())])),
             None => Value::map([]),
-        }
+        };
+        self.environment = Some(environment.clone());
+        environment
     }
 
     fn pointer(&self, node: &Node, name: &str) -> Evaluated {
@@ -296,7 +358,10 @@ impl<'t> Machine<'t, '_> {
             },
             _ => {}
         }
-        let right = self.eval(right_node)?.deref();
+        let mut operands = Operands::default();
+        operands.push(left, self);
+        operands.push(self.eval(right_node)?.deref(), self);
+        let [left, right] = operands.take(self);
         let compare =
             |comparison| at(node, ops::compare(comparison, &left, &right)).map(Value::Bool);
         match operator {
@@ -443,14 +508,23 @@ impl<'t> Machine<'t, '_> {
         to: &'t Option<Box<Node>>,
     ) -> Evaluated {
         let base = self.eval(base)?;
-        let to = match to {
-            Some(to) => self.eval(to)?.deref(),
+        let length = match to {
+            Some(_) => Value::Nil,
             None => Value::Int(at(node, ops::slice_length(&base))?),
         };
+        let mut operands = Operands::default();
+        operands.push(base, self);
+        let to = match to {
+            Some(to) => self.eval(to)?.deref(),
+            None => length,
+        };
+        operands.push(to, self);
         let from = match from {
             Some(from) => self.eval(from)?.deref(),
             None => Value::Int(0),
         };
+        operands.push(from, self);
+        let [base, to, from] = operands.take(self);
         let slice = at(node, ops::slice(&base, &from, &to))?;
         match &slice {
             Value::Array(array) => at(node, self.budget.cells(array.items().len()))?,
@@ -461,7 +535,7 @@ impl<'t> Machine<'t, '_> {
     }
 
     fn call(&mut self, node: &Node, callee: &'t Node, arguments: &'t [Node]) -> Evaluated {
-        let mut values = Vec::with_capacity(arguments.len());
+        let mut values = Operands::default();
         for argument in arguments {
             let value = self.eval(argument)?;
             // A function that takes anything also takes pointers.
@@ -470,12 +544,14 @@ impl<'t> Machine<'t, '_> {
                 Type::Function(signature) => signature.params.last() == Some(&Type::Any),
                 _ => true,
             };
-            values.push(if is_pointer && !wants_any {
+            let value = if is_pointer && !wants_any {
                 value.deref()
             } else {
                 value
-            });
+            };
+            values.push(value, self);
         }
+        let values = values.take_all(self);
         match self.eval(callee)? {
             Value::Function(function) => {
                 let result = self.inputs.result.unwrap_or(&Value::Nil);
@@ -500,10 +576,11 @@ impl<'t> Machine<'t, '_> {
         if call.builtin.predicate_arguments().is_some() {
             return self.predicate_builtin(node, call);
         }
-        let mut values = Vec::with_capacity(call.arguments.len());
+        let mut values = Operands::default();
         for argument in &call.arguments {
-            values.push(self.eval(argument)?.deref());
+            values.push(self.eval(argument)?.deref(), self);
         }
+        let values = values.take_all(self);
         let outcome: Outcome =
             builtins::call(call.builtin, &values, self.inputs.now, &mut self.budget);
         at(node, outcome)
@@ -608,21 +685,23 @@ impl<'t> Machine<'t, '_> {
                 })
             }
             Builtin::Filter => {
-                let mut found = Vec::new();
+                let mut found = Operands::default();
                 for index in 0..length {
                     self.go_to(node, index)?;
                     if self.holds(node, call)? {
-                        found.push(self.mapped(node, call)?);
+                        found.push(self.mapped(node, call)?, self);
                     }
                 }
+                let found = found.take_all(self);
                 self.array(node, found)
             }
             Builtin::Map => {
-                let mut mapped = Vec::with_capacity(length);
+                let mut mapped = Operands::default();
                 for index in 0..length {
                     self.go_to(node, index)?;
-                    mapped.push(self.test(node, call)?);
+                    mapped.push(self.test(node, call)?, self);
                 }
+                let mapped = mapped.take_all(self);
                 self.array(node, mapped)
             }
             Builtin::Find | Builtin::FindIndex | Builtin::FindLast | Builtin::FindLastIndex => {
@@ -648,12 +727,19 @@ impl<'t> Machine<'t, '_> {
         for step in 0..length {
             let index = if from_end { length - 1 - step } else { step };
             self.go_to(node, index)?;
+            if from_end {
+                at(node, self.budget.cells(1))?;
+                self.residue.push(Value::Bool(true));
+            }
             if self.holds(node, call)? {
                 return match call.builtin {
                     Builtin::FindIndex | Builtin::FindLastIndex => Ok(index_value(index)),
                     _ => self.mapped(node, call),
                 };
             }
+        }
+        if from_end {
+            self.residue.push(Value::Bool(false));
         }
         if call.throws {
             return Err(fail(node, "reflect: slice index out of range"));
@@ -671,7 +757,8 @@ impl<'t> Machine<'t, '_> {
         for (index, item) in items.iter().enumerate() {
             self.go_to(node, index)?;
             let value = self.test(node, call)?;
-            let key = Key::of(&value, index).ok_or_else(|| ops::unhashable(&value));
+            let key = Key::of(&value, index)
+                .ok_or_else(|| format!("hash of unhashable type: {}", ops::type_name(&value)));
             at(node, self.budget.cells(2))?;
             groups.entry(at(node, key)?).or_default().push(item.clone());
         }

@@ -233,7 +233,7 @@ fn write_json_string(out: &mut String, bytes: &[u8]) {
                 c => out.push(c),
             }
         }
-        if !chunk.invalid().is_empty() {
+        for _ in chunk.invalid() {
             out.push_str("\\ufffd");
         }
     }
@@ -248,6 +248,9 @@ pub fn from_json(text: &[u8]) -> Result<Value, String> {
     let text = String::from_utf8_lossy(text);
     match serde_json::from_str::<serde_json::Value>(&text) {
         Ok(json) => Ok(Value::from_json(&json)),
+        Err(error) if error.to_string().starts_with("number out of range") => {
+            Err("json: cannot unmarshal number into Go value of type float64".to_owned())
+        }
         Err(error) if error.is_eof() => Err("unexpected end of JSON input".to_owned()),
         Err(error) => {
             let line = text
@@ -256,6 +259,9 @@ pub fn from_json(text: &[u8]) -> Result<Value, String> {
                 .unwrap_or("");
             let at = error.column().saturating_sub(1).min(line.len());
             match line.get(at..).and_then(|rest| rest.chars().next()) {
+                Some(c) if error.to_string().starts_with("trailing characters") => {
+                    Err(format!("invalid character {c:?} after top-level value"))
+                }
                 Some(c) => Err(format!(
                     "invalid character {c:?} looking for beginning of value"
                 )),

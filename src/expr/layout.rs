@@ -210,7 +210,7 @@ pub fn format(moment: &Moment, layout: &[u8]) -> Vec<u8> {
             Element::ZeroSecond => write!(out, "{:02}", civil.second),
             Element::LongYear if civil.year < 0 => write!(out, "-{:04}", -civil.year),
             Element::LongYear => write!(out, "{:04}", civil.year),
-            Element::Year => write!(out, "{:02}", civil.year.rem_euclid(100)),
+            Element::Year => write!(out, "{:02}", civil.year.abs() % 100),
             Element::UpperPm => write!(out, "{}", if civil.hour >= 12 { "PM" } else { "AM" }),
             Element::LowerPm => write!(out, "{}", if civil.hour >= 12 { "pm" } else { "am" }),
             Element::ZoneName if abbreviation.is_empty() => {

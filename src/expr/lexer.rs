@@ -163,7 +163,7 @@ impl<'s> Lexer<'s> {
                 }
                 '.' => {
                     if self.peek().is_some_and(|c| c.is_ascii_digit()) {
-                        self.end = self.start;
+                        // Read on behind the point: another one belongs to the number, too.
                         return self.number();
                     }
                     self.accept(".");

@@ -15,11 +15,18 @@
 //! `strings`, `regexp`, `quote`, `format`, `sort` (what Go does with these), `moment` and `layout`
 //! (times), `budget` (what an evaluation may use up), `error`.
 //!
+//! # What is the same, however odd
+//!
+//! `findLast` and `findLastIndex` leave bools on the stack of the reference: as anything but the
+//! first operand they replace the operand before them (`1 == findLastIndex(a, p)` is an error).
+//! Literals in `in` match only their own type (`x in ['a']` fails for a number `x`). `isNil(x)` and
+//! `default(x, d)` look at the result, not at `x`.
+//!
 //! # What differs from the reference
 //!
 //! Maps have the order of their keys. `now()` is an argument. The zone `Local` is UTC. Conditions
-//! nest 256 levels deep and values that they build 512; an evaluation ends after 20 million steps
-//! or 64 MiB. Sorting more than 12 elements keeps equal ones in order.
+//! nest 64 levels deep, rows of operators 256, values that a condition builds 512; an evaluation
+//! ends after 20 million steps or 64 MiB. Sorting more than 12 elements keeps equal ones in order.
 
 mod ast;
 mod budget;

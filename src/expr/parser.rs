@@ -12,7 +12,9 @@ use super::value::{Array, Text, Value};
 
 /// Nodes that a condition may have, as in the reference.
 const MAX_NODES: usize = 10_000;
-/// Levels of nodes, so that walking the tree cannot exhaust the stack.
+/// Levels of expressions inside of each other, so that parsing cannot exhaust the stack.
+const MAX_DEPTH: u16 = 64;
+/// Levels of nodes, so that walking the tree cannot; a row of operators is that deep.
 const MAX_HEIGHT: u16 = 256;
 
 /// The tree of `source`. `overrides` tells which names the environment takes from the builtins.
@@ -101,14 +103,14 @@ impl Parser<'_> {
         self.count(1)?;
         let node = Node::new(kind, span.clone());
         if node.height > MAX_HEIGHT {
-            return Err(self.too_deep());
+            return Err(self.too_deep(MAX_HEIGHT));
         }
         Ok(node)
     }
 
-    fn too_deep(&self) -> Error {
+    fn too_deep(&self, levels: u16) -> Error {
         self.error(format!(
-            "compilation failed: expression is nested deeper than {MAX_HEIGHT} levels"
+            "compilation failed: expression is nested deeper than {levels} levels"
         ))
     }
 
@@ -135,8 +137,8 @@ impl Parser<'_> {
     /// An expression of operators that bind at least as strongly as `precedence`.
     fn expression(&mut self, precedence: u16) -> Result<Node, Error> {
         self.depth += 1;
-        if self.depth > MAX_HEIGHT {
-            return Err(self.too_deep());
+        if self.depth > MAX_DEPTH {
+            return Err(self.too_deep(MAX_DEPTH));
         }
         let node = self.expression_at_depth(precedence)?;
         self.depth -= 1;
@@ -283,8 +285,8 @@ impl Parser<'_> {
 
     fn conditional_if(&mut self) -> Result<Node, Error> {
         self.depth += 1;
-        if self.depth > MAX_HEIGHT {
-            return Err(self.too_deep());
+        if self.depth > MAX_DEPTH {
+            return Err(self.too_deep(MAX_DEPTH));
         }
         let span = self.current.span.clone();
         self.next()?;

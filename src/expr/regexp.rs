@@ -9,6 +9,12 @@ const SIZE_LIMIT: usize = 4 << 20;
 /// Go's limit for a counted repetition.
 const MAX_REPEAT: u32 = 1000;
 
+/// The classes that are written `[:alpha:]`.
+const POSIX: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+    "space", "upper", "word", "xdigit",
+];
+
 /// A compiled pattern.
 ///
 /// # Errors
@@ -30,7 +36,6 @@ pub fn compile(pattern: &[u8]) -> Result<Regex, String> {
         at: 0,
         out: String::with_capacity(text.len() + 16),
         groups: 0,
-        names: Vec::new(),
     };
     translator
         .run()
@@ -61,7 +66,6 @@ struct Translator<'p> {
     at: usize,
     out: String,
     groups: usize,
-    names: Vec<&'p str>,
 }
 
 impl<'p> Translator<'p> {
@@ -75,12 +79,8 @@ impl<'p> Translator<'p> {
             let start = self.at;
             match c {
                 '(' => {
-                    let opened = self.group()?;
+                    self.group()?;
                     before = Before::Nothing;
-                    if !opened {
-                        // Flags alone are nothing to repeat, but Go lets them pass.
-                        before = Before::Nothing;
-                    }
                 }
                 ')' => {
                     if self.groups == 0 {
@@ -147,15 +147,13 @@ impl<'p> Translator<'p> {
 
     /// The operator read from `start` on, and the `?` that makes it prefer little.
     fn repetition(&mut self, start: usize, before: Before) -> Result<(), Failure> {
-        let operator_end = self.at;
         if self.rest().starts_with('?') {
             self.at += 1;
         }
-        let operator = &self.text[start..operator_end];
         match before {
             Before::Nothing => Err((
                 "missing argument to repetition operator",
-                operator.to_owned(),
+                self.text[start..self.at].to_owned(),
             )),
             Before::Repetition(first) => Err((
                 "invalid nested repetition operator",
@@ -168,13 +166,13 @@ impl<'p> Translator<'p> {
         }
     }
 
-    /// An opening parenthesis with what follows it; whether a group was opened.
-    fn group(&mut self) -> Result<bool, Failure> {
+    /// An opening parenthesis with what makes its group special.
+    fn group(&mut self) -> Result<(), Failure> {
         let rest = self.rest();
         let Some(extension) = rest.strip_prefix("(?") else {
             self.groups += 1;
             self.copy(1);
-            return Ok(true);
+            return Ok(());
         };
         let named = extension
             .strip_prefix("P<")
@@ -189,15 +187,11 @@ impl<'p> Translator<'p> {
             if name.is_empty() || !name.chars().all(is_word) {
                 return Err(("invalid named capture", rest[..length].to_owned()));
             }
-            if self.names.contains(&name) {
-                return Err(("duplicate capture group name", name.to_owned()));
-            }
-            self.names.push(name);
             self.groups += 1;
             // The name does not matter for matching, and may be no name elsewhere.
             self.out.push('(');
             self.at += length;
-            return Ok(true);
+            return Ok(());
         }
         let mut negated = false;
         let mut any = false;
@@ -213,7 +207,7 @@ impl<'p> Translator<'p> {
                     if c == ':' {
                         self.groups += 1;
                     }
-                    return Ok(c == ':');
+                    return Ok(());
                 }
                 _ => {
                     let end = 2 + i + c.len_utf8();
@@ -234,7 +228,6 @@ impl<'p> Translator<'p> {
             'b' => "(?-u:\\b)",
             'B' => "(?-u:\\B)",
             'z' => "\\z",
-            'C' => "(?s-u:.)",
             'Q' => {
                 let literal = &rest[2..];
                 let (literal, length) = match literal.find("\\E") {
@@ -383,18 +376,14 @@ impl<'p> Translator<'p> {
                 self.out.push(']');
                 return Ok(());
             }
-            // A dash is a literal at either end, and nowhere else.
-            if c == '-' && !first && !rest.starts_with("-]") {
-                let next = rest[1..].chars().next().map_or(0, char::len_utf8);
-                return Err(("invalid character class range", rest[..1 + next].to_owned()));
-            }
             first = false;
             if let Some(named) = rest.strip_prefix("[:")
                 && let Some(end) = named.find(":]")
             {
                 let length = 2 + end + 2;
                 let name = &rest[..length];
-                if Regex::new(&format!("[{name}]")).is_err() {
+                let posix = name[2..length - 2].strip_prefix('^');
+                if !POSIX.contains(&posix.unwrap_or(&name[2..length - 2])) {
                     return Err(("invalid character class range", name.to_owned()));
                 }
                 self.out.push_str(name);
@@ -416,7 +405,7 @@ impl<'p> Translator<'p> {
             if self.rest().is_empty() {
                 return Err(missing(self.text));
             }
-            let high = self.class_item_of_range(range_start)?;
+            let high = self.class_item_of_range()?;
             if high < low {
                 return Err((
                     "invalid character class range",
@@ -457,16 +446,14 @@ impl<'p> Translator<'p> {
         }
     }
 
-    fn class_item_of_range(&mut self, start: usize) -> Result<u32, Failure> {
-        let length = self.out.len();
+    fn class_item_of_range(&mut self) -> Result<u32, Failure> {
+        let (start, length) = (self.at, self.out.len());
         match self.class_item()? {
             Some(code) => Ok(code),
             None => {
                 self.out.truncate(length);
-                Err((
-                    "invalid character class range",
-                    self.text[start..self.at].to_owned(),
-                ))
+                let escape = self.text[start..self.at].to_owned();
+                Err(("invalid escape sequence", escape))
             }
         }
     }

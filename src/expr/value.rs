@@ -1,6 +1,7 @@
 //! Values of the language. They keep the Go type that a value has in the reference: error texts
 //! name it, and equality, indexing and membership depend on it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -168,9 +169,17 @@ impl Text {
         &self.0
     }
 
-    /// The string, with what is not UTF-8 replaced.
-    pub fn to_string_lossy(&self) -> std::borrow::Cow<'_, str> {
-        String::from_utf8_lossy(&self.0)
+    /// The string, every byte that is not UTF-8 replaced, as Go does it.
+    pub fn to_string_lossy(&self) -> Cow<'_, str> {
+        if let Ok(text) = std::str::from_utf8(&self.0) {
+            return Cow::Borrowed(text);
+        }
+        let mut text = String::with_capacity(self.0.len());
+        for chunk in self.0.utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+        }
+        Cow::Owned(text)
     }
 }
 
