@@ -148,7 +148,8 @@ pub enum Action {
         metric: Box<Metric>,
         resume: Option<Box<Measurement>>,
     },
-    /// Stop an unfinished measurement (a Job) of this metric.
+    /// Delete the Job of a measurement that is not wanted any more: unfinished when its run ends, or
+    /// no longer kept.
     StopMeasurement {
         metric: Box<Metric>,
         measurement: Box<Measurement>,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
@@ -367,4 +368,73 @@ fn answers_count_even_when_the_run_was_told_to_end_meanwhile() {
     assert_eq!(driver.run.status.phase, AnalysisPhase::Successful);
     assert_eq!(driver.run.status.message, "Run Terminated");
     assert_eq!(decision.wake_at, None);
+}
+
+fn any_phase() -> impl Strategy<Value = AnalysisPhase> {
+    prop_oneof![
+        4 => Just(AnalysisPhase::Successful),
+        2 => Just(AnalysisPhase::Failed),
+        1 => Just(AnalysisPhase::Inconclusive),
+        2 => Just(AnalysisPhase::Error),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_run_ends_for_a_reason(
+        phases in prop::collection::vec(any_phase(), 1..12),
+        // failureLimit, consecutiveSuccessLimit, inconclusiveLimit, consecutiveErrorLimit
+        limits in (-1_i64..3, 0_i64..3, 0_i64..3, 0_i64..3),
+        spare in 1_i64..4,
+        terminate_after in prop::option::of(0_usize..6),
+    ) {
+        let (failure, success, inconclusive, error) = limits;
+        prop_assume!(failure >= 0 || success > 0);
+        let count = (failure.max(0) + success).max(inconclusive) + spare;
+        let mut driver = Driver::new(
+            json!({"metrics": [web(json!({
+                "interval": "1s", "count": count, "failureLimit": failure,
+                "consecutiveSuccessLimit": success, "inconclusiveLimit": inconclusive,
+                "consecutiveErrorLimit": error
+            }))]}),
+            json!({ "m": script(&phases) }),
+        );
+        let mut changes = 0;
+        driver.drive(200, |run| {
+            changes += 1;
+            run.spec.terminate |= !run.status.phase.is_completed()
+                && terminate_after.is_some_and(|after| changes > after);
+        });
+        let status = &driver.run.status;
+        prop_assert!(status.phase.is_completed());
+        prop_assert!(status.completed_at.is_some());
+        let Some(result) = status.metric_results.first() else {
+            return Ok(());
+        };
+        prop_assert_eq!(result.count, result.successful + result.failed + result.inconclusive);
+        prop_assert_eq!(driver.asked["m"], usize::try_from(result.count + result.error).unwrap());
+        prop_assert!(result.measurements.len() <= 10);
+        prop_assert_eq!(result.phase, status.phase);
+        let exceeded = (failure >= 0 && i64::from(result.failed) > failure)
+            || i64::from(result.inconclusive) > inconclusive
+            || i64::from(result.consecutive_error) > error;
+        let terminated = driver.run.spec.terminate;
+        let in_a_row = i64::from(result.consecutive_success);
+        let lacks_successes =
+            success > 0 && in_a_row < success && i64::from(result.count) >= count;
+        prop_assert_eq!(
+            status.phase == AnalysisPhase::Successful,
+            !exceeded && !lacks_successes
+        );
+        prop_assert!(
+            exceeded
+                || terminated
+                || i64::from(result.count) >= count
+                || (success > 0 && in_a_row >= success)
+        );
+        prop_assert_eq!(
+            status.message.is_empty(),
+            status.phase == AnalysisPhase::Successful && !terminated
+        );
+    }
 }

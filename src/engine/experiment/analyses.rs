@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::analysis::templates::{self, Created};
-use crate::engine::{Action, Event, INSTANCE_ID_LABEL};
+use crate::engine::{Action, Event};
 use crate::spec::analysis::{AnalysisPhase, Argument};
 use crate::spec::experiment::{ExperimentAnalysisRunStatus, ExperimentAnalysisTemplateRef};
 use crate::spec::rollout::AnalysisTemplateRef;
@@ -150,12 +150,10 @@ impl Context<'_> {
         };
         let (own, cluster) = templates::resolve_templates(self.observed, &[reference])?;
         let metadata = &experiment.spec.analysis_run_metadata;
-        let mut labels = BTreeMap::new();
-        if let Some(id) = experiment.metadata.labels.get(INSTANCE_ID_LABEL)
-            && !id.is_empty()
-        {
-            labels.insert(INSTANCE_ID_LABEL.to_owned(), id.clone());
-        }
+        let mut labels: BTreeMap<String, String> =
+            templates::instance_id_label(&experiment.metadata)
+                .into_iter()
+                .collect();
         labels.extend(metadata.labels.clone());
         let mut run = templates::new_run(
             &own,
