@@ -208,11 +208,15 @@ impl Simulation {
         }
     }
 
-    /// The simulation's time of an instant on the controller's clock; never the present one, so that
-    /// time goes on.
+    /// The simulation's time of an instant on the controller's clock; where that is past, as soon as
+    /// after any change.
     fn at_controller_time(&self, at: Timestamp) -> Timestamp {
-        let earliest = self.now + Duration::from_millis(1);
-        (at - self.faults.clock_offset).max(earliest)
+        let at = at - self.faults.clock_offset;
+        if at > self.now {
+            at
+        } else {
+            self.now + self.settings.reconcile_delay.max(Duration::from_millis(1))
+        }
     }
 
     fn fail(&mut self, object: &ObjectRef, reason: &str, observer: &mut dyn Observer) {
