@@ -87,8 +87,33 @@ pub fn started(name: &str, namespace: &str, now: Timestamp) -> Measurement {
     }
 }
 
-/// The measurement after a look at its Job (none: it is gone).
-pub fn resume(measurement: &Measurement, job: Option<&Value>, now: Timestamp) -> Measurement {
+/// A container of a Job that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StuckPod {
+    pub pod: String,
+    pub container: String,
+    /// A waiting reason, such as `ImagePullBackOff`.
+    pub reason: String,
+    pub message: String,
+}
+
+impl StuckPod {
+    /// Whether it will never start by itself.
+    fn is_terminal(&self) -> bool {
+        matches!(
+            self.reason.as_str(),
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName"
+        )
+    }
+}
+
+/// The measurement after a look at its Job (none: it is gone) and at a pod of it that waits.
+pub fn resume(
+    measurement: &Measurement,
+    job: Option<&Value>,
+    stuck: Option<&StuckPod>,
+    now: Timestamp,
+) -> Measurement {
     let mut next = measurement.clone();
     let started_at = measurement.started_at.unwrap_or(now);
     let Some(job) = job else {
@@ -117,11 +142,21 @@ pub fn resume(measurement: &Measurement, job: Option<&Value>, now: Timestamp) ->
         next.phase = phase;
         next.finished_at = Some(now);
     }
-    if !next.phase.is_completed() {
-        // Looked at less and less often the longer it takes.
-        let elapsed = now.since(started_at).as_secs_f64().max(0.0);
-        next.resume_at = Some(now + Duration::from_secs_f64((2.0 * elapsed).sqrt()));
+    if next.phase.is_completed() {
+        return next;
     }
+    if let Some(stuck) = stuck.filter(|stuck| stuck.is_terminal()) {
+        next.phase = AnalysisPhase::Inconclusive;
+        next.finished_at = Some(now);
+        next.message = format!(
+            "Pod {}, container {} has terminal error ({}): {}\n",
+            stuck.pod, stuck.container, stuck.reason, stuck.message
+        );
+        return next;
+    }
+    // Looked at less and less often the longer it takes.
+    let elapsed = now.since(started_at).as_secs_f64().max(0.0);
+    next.resume_at = Some(now + Duration::from_secs_f64((2.0 * elapsed).sqrt()));
     next
 }
 
@@ -169,16 +204,24 @@ mod tests {
     fn a_job_ends_a_measurement() {
         let at = Timestamp::from_secs;
         let measurement = started("j", "ns", at(10));
-        let waiting = resume(&measurement, Some(&json!({})), at(18));
+        let waiting = resume(&measurement, Some(&json!({})), None, at(18));
         assert_eq!(waiting.resume_at, Some(at(22)));
         let failed = json!({"status": {"conditions": [{"type": "Failed", "status": "True"}]}});
-        let done = resume(&measurement, Some(&failed), at(12));
+        let done = resume(&measurement, Some(&failed), None, at(12));
         assert_eq!(
             (done.phase, done.finished_at),
             (AnalysisPhase::Failed, Some(at(12)))
         );
+        let stuck = StuckPod {
+            pod: "p".into(),
+            container: "c".into(),
+            reason: "ImagePullBackOff".into(),
+            message: "m".into(),
+        };
+        let given_up = resume(&measurement, Some(&json!({})), Some(&stuck), at(12));
+        assert_eq!(given_up.phase, AnalysisPhase::Inconclusive);
         assert_eq!(
-            resume(&measurement, None, at(12)).phase,
+            resume(&measurement, None, None, at(12)).phase,
             AnalysisPhase::Error
         );
     }

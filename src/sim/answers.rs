@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::engine::Pod;
+use crate::providers::job::StuckPod;
 use crate::providers::{self, job};
 use crate::spec::analysis::{AnalysisRun, Measurement, Metric};
 use crate::time::Duration;
@@ -67,7 +69,8 @@ impl Simulation {
                 .cloned()
                 .unwrap_or_default();
             let stored = self.stored_job(namespace, &name);
-            return job::resume(measurement, stored.as_ref(), now);
+            let stuck = self.stuck_pod(namespace, &name);
+            return job::resume(measurement, stored.as_ref(), stuck.as_ref(), now);
         }
         let wanted = match job::create(run, metric) {
             Ok(wanted) => wanted,
@@ -95,6 +98,29 @@ impl Simulation {
             Object::Other { key: _, value } => Some(value.as_ref().clone()),
             _ => None,
         }
+    }
+
+    /// The first pod of a Job that waits for something.
+    fn stuck_pod(&self, namespace: &str, job: &str) -> Option<StuckPod> {
+        let observed = self.store.world.observed(namespace)?;
+        let is_own = |pod: &&std::sync::Arc<Pod>| {
+            let owner = pod.metadata.controller();
+            owner.is_some_and(|owner| owner.kind == "Job" && owner.name == job)
+        };
+        let waits = |pod: &&std::sync::Arc<Pod>| !pod.waiting_reason.is_empty();
+        let pod = observed.pods.values().filter(is_own).find(waits)?;
+        let container = self
+            .stored_job(namespace, job)?
+            .pointer("/spec/template/spec/containers/0/name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        Some(StuckPod {
+            pod: pod.metadata.name.clone(),
+            container,
+            reason: pod.waiting_reason.clone(),
+            message: "Back-off pulling image".into(),
+        })
     }
 
     /// Deletes the Job of an unfinished measurement.

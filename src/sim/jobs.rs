@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::engine::Pod;
+use crate::spec::meta::{ObjectMeta, OwnerReference};
 use crate::time::Duration;
 
 use super::observer::Observer;
@@ -23,7 +25,7 @@ const MAX_ATTEMPTS: i64 = 10_000;
 
 impl Simulation {
     /// Starts the command of a new Job.
-    pub(super) fn reconcile_job(&mut self, object: &ObjectRef, _observer: &mut dyn Observer) {
+    pub(super) fn reconcile_job(&mut self, object: &ObjectRef, observer: &mut dyn Observer) {
         let Some(Object::Other { key: _, value }) = self.store.get(object) else {
             return;
         };
@@ -38,7 +40,10 @@ impl Simulation {
         let spec = value.get("spec").cloned().unwrap_or_default();
         let mut random = self.random(&format!("job {}/{}", object.namespace, object.name), 0);
         let run = self.pod_model.run_job(&spec, &mut random);
-        if let Some((ends_after, succeeded)) = job_end(&spec, run, self.settings.job_overhead) {
+        if !run.waiting_reason.is_empty() {
+            self.create_stuck_pod(object, &uid, &run.waiting_reason, observer);
+        }
+        if let Some((ends_after, succeeded)) = job_end(&spec, &run, self.settings.job_overhead) {
             let task = Task::JobEnd {
                 namespace: object.namespace.clone(),
                 name: object.name.clone(),
@@ -47,6 +52,36 @@ impl Simulation {
             };
             self.queue.schedule(self.now + ends_after, task);
         }
+    }
+
+    /// The pod of a Job whose container never starts.
+    fn create_stuck_pod(
+        &mut self,
+        job: &ObjectRef,
+        uid: &str,
+        waiting_reason: &str,
+        observer: &mut dyn Observer,
+    ) {
+        let pod = Pod {
+            metadata: ObjectMeta {
+                generate_name: format!("{}-", job.name),
+                owner_references: vec![OwnerReference {
+                    api_version: "batch/v1".into(),
+                    kind: "Job".into(),
+                    name: job.name.clone(),
+                    uid: uid.to_owned(),
+                    controller: Some(true),
+                    block_owner_deletion: Some(true),
+                }],
+                ..ObjectMeta::default()
+            },
+            ready_since: None,
+            waiting_reason: waiting_reason.to_owned(),
+        };
+        let written = self
+            .store
+            .create(&job.namespace, Object::Pod(Arc::new(pod)), self.now);
+        self.wrote(written.ok(), observer);
     }
 
     pub(super) fn job_end(
@@ -80,7 +115,7 @@ impl Simulation {
 }
 
 /// When a Job ends and whether it succeeds, with its retries and its deadline; none: never.
-fn job_end(spec: &Value, run: JobRun, overhead: Duration) -> Option<(Duration, bool)> {
+fn job_end(spec: &Value, run: &JobRun, overhead: Duration) -> Option<(Duration, bool)> {
     let number = |key: &str| spec.get(key).and_then(Value::as_i64);
     let deadline = number("activeDeadlineSeconds").map(Duration::from_secs);
     let end = run.runs_for.map(|runs_for| {
@@ -113,31 +148,34 @@ mod tests {
     fn failed_jobs_are_retried_until_the_limit_or_the_deadline() {
         let seconds = Duration::from_secs;
         let failing = JobRun {
+            waiting_reason: String::new(),
             runs_for: Some(seconds(1)),
             succeeds: false,
         };
-        let end = |spec: Value, run: JobRun| job_end(&spec, run, seconds(2));
+        let end = |spec: Value, run: &JobRun| job_end(&spec, run, seconds(2));
         assert_eq!(
-            end(json!({"backoffLimit": 0}), failing),
+            end(json!({"backoffLimit": 0}), &failing),
             Some((seconds(3), false))
         );
         assert_eq!(
-            end(json!({"backoffLimit": 2}), failing),
+            end(json!({"backoffLimit": 2}), &failing),
             Some((seconds(3 + 30 + 2), false))
         );
         let passing = JobRun {
+            waiting_reason: String::new(),
             runs_for: Some(seconds(1)),
             succeeds: true,
         };
-        assert_eq!(end(json!({}), passing), Some((seconds(3), true)));
+        assert_eq!(end(json!({}), &passing), Some((seconds(3), true)));
         assert_eq!(
-            end(json!({"activeDeadlineSeconds": 2}), passing),
+            end(json!({"activeDeadlineSeconds": 2}), &passing),
             Some((seconds(2), false))
         );
         let endless = JobRun {
+            waiting_reason: String::new(),
             runs_for: None,
             succeeds: false,
         };
-        assert_eq!(end(json!({}), endless), None);
+        assert_eq!(end(json!({}), &endless), None);
     }
 }

@@ -70,8 +70,10 @@ impl PodLife {
 }
 
 /// How a Job's command ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobRun {
+    /// Why its container never starts, as a waiting reason (`ImagePullBackOff`, ...); "": it starts.
+    pub waiting_reason: String,
     /// How long the command runs; none: for ever.
     pub runs_for: Option<Duration>,
     pub succeeds: bool,
@@ -106,6 +108,15 @@ impl PodModel for SteadyPods {
     }
 
     fn run_job(&mut self, spec: &Value, _random: &mut ChaCha8Rng) -> JobRun {
+        let image = spec.pointer("/template/spec/containers/0/image");
+        let image = image.and_then(Value::as_str).unwrap_or_default();
+        if self.broken_images.iter().any(|part| image.contains(part)) {
+            return JobRun {
+                waiting_reason: "ImagePullBackOff".into(),
+                runs_for: None,
+                succeeds: false,
+            };
+        }
         shell_job(spec)
     }
 }
@@ -133,6 +144,7 @@ pub fn shell_job(spec: &Value) -> JobRun {
         match (parts.next(), parts.next()) {
             (Some("sleep"), Some("infinity")) => {
                 return JobRun {
+                    waiting_reason: String::new(),
                     runs_for: None,
                     succeeds: false,
                 };
@@ -151,6 +163,7 @@ pub fn shell_job(spec: &Value) -> JobRun {
         }
     }
     JobRun {
+        waiting_reason: String::new(),
         runs_for: Some(runs_for),
         succeeds,
     }
@@ -200,6 +213,7 @@ mod tests {
             shell_job(&json!({"template": {"spec": {"containers": [{"command": command}]}}}))
         };
         let ended = |seconds, succeeds| JobRun {
+            waiting_reason: String::new(),
             runs_for: Some(Duration::from_secs(seconds)),
             succeeds,
         };
