@@ -96,7 +96,11 @@ pub fn resolve_metric_arguments(metric: &Metric, arguments: &[Argument]) -> Resu
             .unwrap_or_default();
         values.insert(format!("args.{}", argument.name), inner.to_string());
     }
-    let text = substitute(&go_text::json(&tree), &values)?;
+    let text = go_text::json(&tree);
+    if !text.contains("{{") {
+        return Ok(metric.clone());
+    }
+    let text = substitute(&text, &values)?;
     let tree = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     decode(tree).map_err(|error| error.to_string())
 }

@@ -40,8 +40,6 @@ pub fn play(record: &Record) -> Result<Played, String> {
     let settings = Settings {
         start: START,
         pod_ready_after: Duration::from_millis(500),
-        // Between 1 s and 1.5 s by the looks that `inline-job-count` took at its Jobs.
-        job_overhead: Duration::from_millis(1_200),
         ..Settings::default()
     };
     let metrics = ScriptedMetrics::new(ScriptKey::AddressTail, case.metrics.clone());
