@@ -127,6 +127,28 @@ fn a_scenario_with_mistakes_is_refused_with_places() {
 }
 
 #[test]
+fn a_refused_rollout_is_a_finding() {
+    let rollout = "apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  strategy: {blueGreen: {activeService: nowhere}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: c, image: web}]}
+";
+    let path = scenario("refused.yaml", rollout);
+    let output = rollproof(&["simulate", &path]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert!(
+        stdout(&output).contains("service \"nowhere\" not found"),
+        "{}",
+        stdout(&output)
+    );
+}
+
+#[test]
 fn wrong_use_has_its_exit_code() {
     for arguments in [
         &["simulate"][..],

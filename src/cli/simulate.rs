@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::report::timeline::{self, Look};
-use crate::sim::play::{self, Play};
+use crate::sim::play::{self, Play, Verdict};
 use crate::sim::scenario::{self, Period, Scenario};
 use crate::source::Sources;
 use crate::spec::bundle::Bundle;
@@ -25,7 +25,7 @@ use super::{Outcome, input, print, problems};
   helm template chart | rollproof simulate -              manifests from a pipe
   rollproof simulate k8s/ --explain 2m30s                 why that, at that moment
 
-Exit codes: 0 clean, 1 a failed expectation, 2 wrong use, 3 internal error")]
+Exit codes: 0 clean, 1 a failed expectation or a refused rollout, 2 wrong use, 3 internal error")]
 pub(super) struct Arguments {
     /// Manifests: files, folders, or - for standard input.
     #[arg(required = true, value_name = "FILES")]
@@ -93,7 +93,8 @@ pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
         }
         match play::play(&objects, scenario) {
             Ok(play) => {
-                if play.checks.iter().any(|check| !check.passed) {
+                let refused = play.outcome.verdict == Verdict::Invalid;
+                if refused || play.checks.iter().any(|check| !check.passed) {
                     outcome = Outcome::Findings;
                 }
                 results.push(play);

@@ -184,11 +184,7 @@ pub fn play(objects: &[Value], scenario: &Scenario) -> Result<Play, String> {
         .map_or(settings.reconcile_delay, |it| it.0);
     let seed = settings.seed;
     let metrics = ScenarioMetrics::new(&namespace, &name, &scenario.metrics);
-    let simulation = Simulation::new(
-        settings,
-        Box::new(metrics),
-        Box::new(SteadyPods::with_usual_broken_images()),
-    );
+    let simulation = Simulation::new(settings, Box::new(metrics), Box::new(SteadyPods::default()));
     let mut player = Player {
         recorder: Recorder::new(&namespace, &name),
         simulation,
@@ -274,7 +270,13 @@ impl Player {
     }
 
     fn run(&mut self, scenario: &Scenario) -> Vec<Check> {
-        self.release(scenario);
+        let refused = self
+            .rollout()
+            .is_some_and(|rollout| rollout.status.message.starts_with("InvalidSpec"));
+        // Nothing can be released of a rollout that is refused; events may mend it.
+        if !refused || scenario.release.is_some() {
+            self.release(scenario);
+        }
         let mut checks: BTreeMap<usize, Check> = BTreeMap::new();
         let mut moments: Vec<(Timestamp, Moment)> = Vec::new();
         for (index, event) in scenario.events.iter().enumerate() {
