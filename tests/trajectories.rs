@@ -3,7 +3,8 @@
 //! `cargo test --release --test trajectories -- --nocapture` reads the folder that
 //! `ROLLPROOF_TRAJECTORIES` names, `../shared/trajectories` by default. Further variables:
 //!
-//! - `ROLLPROOF_TRAJECTORIES_FAILED=1` prints what differs, side by side (reference on the left);
+//! - `ROLLPROOF_TRAJECTORIES_FAILED=1` prints what differs, side by side (reference on the left),
+//!   `=all` everything;
 //! - `ROLLPROOF_TRAJECTORIES_CASE=GLOB` plays these cases only, and holds no ratchet against them.
 
 #[path = "trajectories/case.rs"]
@@ -38,7 +39,8 @@ fn trajectories() {
     let filter = std::env::var("ROLLPROOF_TRAJECTORIES_CASE").ok();
     let filter = filter.map(|glob| glob::Pattern::new(&glob).expect("a glob"));
     let exceptions = Exceptions::parse(EXCEPTIONS).expect("the exceptions file is well-formed");
-    let mut report = Report::default();
+    let shown = std::env::var("ROLLPROOF_TRAJECTORIES_FAILED").ok();
+    let mut report = Report::new(shown.as_deref() == Some("all"));
     let mut unsteady = Vec::new();
     for file in files {
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
@@ -61,7 +63,7 @@ fn trajectories() {
         }
     }
 
-    if std::env::var_os("ROLLPROOF_TRAJECTORIES_FAILED").is_some() {
+    if shown.is_some() {
         print!("{}", report.failures());
     }
     let ratchet: Ratchet = toml::from_str(RATCHET).expect("the ratchet is well-formed");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Deserialize;
+use serde_json::Value;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use super::case::Sequence;
@@ -26,6 +27,7 @@ pub struct Report {
     areas: BTreeMap<String, Tally>,
     excepted: usize,
     failures: String,
+    shows_all: bool,
 }
 
 /// Numbers below which the suite fails, for the default folder.
@@ -38,6 +40,14 @@ pub struct Ratchet {
 }
 
 impl Report {
+    /// `shows_all`: what passed is shown side by side as well.
+    pub fn new(shows_all: bool) -> Self {
+        Self {
+            shows_all,
+            ..Self::default()
+        }
+    }
+
     /// `log` holds the commands that were refused while the case was played.
     pub fn add(
         &mut self,
@@ -54,13 +64,18 @@ impl Report {
         for comparison in comparisons {
             tally.of += 1;
             match &comparison.difference {
-                None => tally.passed += 1,
+                None => {
+                    tally.passed += 1;
+                    if self.shows_all {
+                        self.failures += &side_by_side(case, comparison, None);
+                    }
+                }
                 Some(_) if exceptions.cover(case, comparison) => {
                     tally.passed += 1;
                     self.excepted += 1;
                 }
                 Some(difference) => {
-                    self.failures += &side_by_side(case, comparison, *difference);
+                    self.failures += &side_by_side(case, comparison, Some(*difference));
                 }
             }
         }
@@ -135,8 +150,23 @@ fn is_router(area: &str) -> bool {
     ROUTER_AREAS.contains(&area)
 }
 
+/// With keys in order, so that equal values are equal texts.
+fn canonical(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(canonical).collect(),
+        Value::Object(fields) => {
+            let sorted: BTreeMap<&String, &Value> = fields.iter().collect();
+            let fields = sorted.into_iter();
+            fields
+                .map(|(key, it)| (key.clone(), canonical(it)))
+                .collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
 /// The two sequences in two columns, aligned at equal values.
-fn side_by_side(case: &str, comparison: &Comparison, difference: Difference) -> String {
+fn side_by_side(case: &str, comparison: &Comparison, difference: Option<Difference>) -> String {
     let Comparison {
         variable,
         expected,
@@ -144,8 +174,9 @@ fn side_by_side(case: &str, comparison: &Comparison, difference: Difference) -> 
         difference: _,
     } = comparison;
     let why = match difference {
-        Difference::Values { entry } => format!("values differ from entry {entry}"),
-        Difference::Times { entry, late_by } => {
+        None => "equal".to_owned(),
+        Some(Difference::Values { entry }) => format!("values differ from entry {entry}"),
+        Some(Difference::Times { entry, late_by }) => {
             format!("entry {entry} is {late_by:+.1} s off")
         }
     };
