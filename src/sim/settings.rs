@@ -17,6 +17,9 @@ pub struct Settings {
     pub reconcile_delay: Duration,
     /// The same for the built-in controllers (ReplicaSet, Deployment, Job).
     pub built_in_delay: Duration,
+    /// From a lowered `spec.replicas` of a ReplicaSet to its effect: its controller sees each pod that
+    /// it deletes go before it counts again.
+    pub pod_removal_delay: Duration,
     /// From a router's configuration to its effect on traffic.
     pub router_lag: Duration,
     /// What a Job takes besides its own command: its pod's start and the controllers' notice.
@@ -35,6 +38,7 @@ impl Default for Settings {
             pod_batch_delay: Duration::from_millis(25),
             reconcile_delay: Duration::from_millis(20),
             built_in_delay: Duration::from_millis(3),
+            pod_removal_delay: Duration::from_millis(15),
             router_lag: Duration::ZERO,
             job_overhead: Duration::from_millis(1400),
             decisions_per_second: 1000,

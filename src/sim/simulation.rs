@@ -17,7 +17,7 @@ use super::pods::PodModel;
 use super::queue::{PodId, Queue, Task};
 use super::replica_sets::PodRecord;
 use super::settings::Settings;
-use super::store::{Store, Written, mix};
+use super::store::{Object, Store, Written, mix};
 use super::world::{Kind, ObjectRef, World};
 
 /// A virtual cluster with a rollout controller.
@@ -250,6 +250,7 @@ impl Simulation {
     pub(super) fn wake(&mut self, object: &ObjectRef) {
         let delay = match &object.kind {
             Kind::Rollout | Kind::AnalysisRun | Kind::Experiment => self.settings.reconcile_delay,
+            Kind::ReplicaSet if self.has_surplus_pods(object) => self.settings.pod_removal_delay,
             Kind::ReplicaSet | Kind::Other { .. } => self.settings.built_in_delay,
             Kind::AnalysisTemplate
             | Kind::ClusterAnalysisTemplate
@@ -259,6 +260,13 @@ impl Simulation {
         };
         if self.store.get(object).is_some() {
             self.queue.reconcile(self.now + delay, object);
+        }
+    }
+
+    fn has_surplus_pods(&self, object: &ObjectRef) -> bool {
+        match self.store.get(object) {
+            Some(Object::ReplicaSet(set)) => set.status.replicas > set.replicas,
+            Some(_) | None => false,
         }
     }
 
