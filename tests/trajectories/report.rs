@@ -184,7 +184,7 @@ fn side_by_side(case: &str, comparison: &Comparison, difference: Option<Differen
     let values = |sequence: &Sequence| -> Vec<String> {
         sequence
             .iter()
-            .map(|(_, value)| value.to_string())
+            .map(|(_, value)| canonical(value).to_string())
             .collect()
     };
     let (left, right) = (values(expected), values(ours));
