@@ -8,21 +8,34 @@
 //! |---|---|---|
 //! | 1 | [`source`], [`time`] | source ids and spans; instants and Go durations, without a clock |
 //! | 2 | [`spec`], [`expr`], [`promql`] | what users write: manifests, conditions, queries |
-//! | 3 | [`engine`], [`providers`], [`routers`] | what a controller decides, asks and writes, as values |
+//! | 3 | [`engine`], [`providers`] | what a controller decides and asks, as values |
 //! | 4 | [`sim`], [`report`] | a virtual cluster that acts on decisions; what people read |
 //! | 5 | `cli` | the only place that reads files, prints and exits |
+//!
+//! # Where to change what
+//!
+//! | change | place |
+//! |---|---|
+//! | how a rollout decides | `engine/rollout/`, one file a concern; its `mod.rs` has the list |
+//! | how an analysis is judged | `engine/analysis/assess.rs` |
+//! | what a provider's answer means | `providers/<provider>.rs` |
+//! | what a condition or a query means | [`expr`], [`promql`] |
+//! | what is refused | `spec/validation/` |
+//! | how the simulated cluster behaves | `sim/`, one file a controller |
+//! | what a scenario can say | `sim/scenario/mod.rs` (types, schema), `sim/play.rs` (effects) |
+//! | what is printed | `report/`; a command is one file of `cli/` |
 //!
 //! # Invariants, said as absences
 //!
 //! Outside `cli` there is no clock, no I/O, no randomness but a given seed, no environment,
-//! and no iteration in hash order. The same inputs give the same bytes.
+//! and no iteration in hash order. The same inputs give the same bytes. Nothing that decides
+//! holds a client; nothing in the simulator sleeps; no panic is reachable from input.
 
 pub mod engine;
 pub mod expr;
 pub mod promql;
 pub mod providers;
 pub mod report;
-pub mod routers;
 pub mod sim;
 pub mod source;
 pub mod spec;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::report::tests::{TestResult, junit, render};
+use crate::report::test_results::{TestResult, junit, render};
 use crate::report::timeline::Look;
 use crate::sim::play;
 use crate::source::Sources;

@@ -1,4 +1,4 @@
 //! What people read: strings only, nothing is printed here.
 
-pub mod tests;
+pub mod test_results;
 pub mod timeline;
