@@ -141,7 +141,8 @@ pub(super) fn read_objects(
         .iter()
         .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
         .collect();
-    let (bundle, found) = Bundle::read(sources, &named);
+    let (bundle, mut found) = Bundle::read(sources, &named);
+    found.extend(bundle.missing_references());
     if problems::show(sources, &found) {
         return Ok(None);
     }
