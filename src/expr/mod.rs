@@ -27,6 +27,7 @@
 //! Maps have the order of their keys. `now()` is an argument. The zone `Local` is UTC. Conditions
 //! nest 64 levels deep, rows of operators 256, values that a condition builds 512; an evaluation
 //! ends after 20 million steps or 64 MiB. Sorting more than 12 elements keeps equal ones in order.
+//! Powers with fractional exponents may differ in the last bit.
 
 mod ast;
 mod budget;

@@ -103,21 +103,35 @@ pub fn float_to_int(value: f64) -> i64 {
     }
 }
 
-/// `base` to the power of `exponent`. Whole exponents are multiplied out with the exponent of two
-/// kept apart, as Go does, so that the last bit agrees.
+/// `base` to the power of `exponent`, computed as Go does so that the last bit agrees: the whole
+/// part is multiplied out with the power of two kept apart, the rest goes through the logarithm.
 pub fn power(base: f64, exponent: f64) -> f64 {
+    if exponent == 0.5 {
+        return base.sqrt();
+    }
+    if exponent == -0.5 {
+        return 1.0 / base.sqrt();
+    }
     let special = base == 0.0
         || !base.is_finite()
         || !exponent.is_finite()
-        || exponent.fract() != 0.0
+        || base < 0.0 && exponent.fract() != 0.0
         || exponent.abs() >= 2f64.powi(63);
     if special {
         return base.powf(exponent);
     }
+    let (mut whole, mut fraction) = (exponent.abs().trunc(), exponent.abs().fract());
     let mut result = 1.0;
+    if fraction != 0.0 {
+        if fraction > 0.5 {
+            fraction -= 1.0;
+            whole += 1.0;
+        }
+        result = (fraction * base.ln()).exp();
+    }
     let mut result_exponent: i64 = 0;
     let (mut factor, mut factor_exponent) = split_exponent(base);
-    let mut rest = exponent.abs() as u64;
+    let mut rest = whole as u64;
     while rest != 0 {
         if factor_exponent.abs() > 1 << 12 {
             // Overflow or underflow, decided by the exponent alone.
