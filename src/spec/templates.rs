@@ -96,13 +96,25 @@ pub fn resolve_metric_arguments(metric: &Metric, arguments: &[Argument]) -> Resu
             .unwrap_or_default();
         values.insert(format!("args.{}", argument.name), inner.to_string());
     }
-    let text = go_text::json(&tree);
-    if !text.contains("{{") {
+    if !holds_placeholder(&tree) {
         return Ok(metric.clone());
     }
-    let text = substitute(&text, &values)?;
+    let text = substitute(&go_text::json(&tree), &values)?;
     let tree = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     decode(tree).map_err(|error| error.to_string())
+}
+
+/// Whether any key or text in the value has the beginning of a placeholder.
+fn holds_placeholder(value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => text.contains("{{"),
+        Value::Array(items) => items.iter().any(holds_placeholder),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(key, field)| key.contains("{{") || holds_placeholder(field)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// `template` with every `{{key}}` replaced by its value; blanks around a key are ignored.

@@ -33,7 +33,9 @@ impl Prepared {
     /// The message of a run that cannot be measured.
     pub fn new(run: &AnalysisRun, observed: &Observed) -> Result<Self, String> {
         let spec = &run.spec;
-        if let Some(error) = validate_analysis_run(spec) {
+        // A run that has measured was checked before its first measurement.
+        let checked = !run.status.metric_results.is_empty();
+        if let Some(error) = (!checked).then(|| validate_analysis_run(spec)).flatten() {
             return Err(error.message);
         }
         let unresolved = |reason| format!("Unable to resolve metric arguments: {reason}");

@@ -239,7 +239,7 @@ impl Context<'_> {
         status.canary.step_plugin_statuses =
             self.rollout.status.canary.step_plugin_statuses.clone();
         status.stable_rs.clone_from(&self.rollout.status.stable_rs);
-        status.current_step_hash = crate::engine::hash::step_hash(&self.rollout);
+        status.current_step_hash.clone_from(&self.step_hash);
         let step_count = self
             .rollout
             .spec
@@ -337,8 +337,6 @@ impl Context<'_> {
 
     pub(super) fn template_or_steps_changed(&self) -> bool {
         let stored = &self.rollout.status.current_step_hash;
-        stored.is_empty()
-            || *stored != crate::engine::hash::step_hash(&self.rollout)
-            || self.template_changed()
+        stored.is_empty() || *stored != self.step_hash || self.template_changed()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::analysis::templates::CurrentRuns;
-use crate::engine::hash::pod_template_hash;
+use crate::engine::hash::{pod_template_hash, step_hash};
 use crate::engine::observed::{Observed, ReplicaSet};
 use crate::engine::{Action, Decision, Event, POD_TEMPLATE_HASH_LABEL};
 use crate::spec::analysis::AnalysisRun;
@@ -47,6 +47,8 @@ pub(super) struct Context<'a> {
     pub(super) next: RolloutStatus,
     /// The new ReplicaSet had a scale-down deadline in the future when the pass began.
     pub(super) new_within_scale_down_delay: bool,
+    /// Hash of the canary's steps; "" for any other strategy.
+    pub(super) step_hash: String,
 }
 
 impl<'a> Context<'a> {
@@ -131,6 +133,7 @@ impl<'a> Context<'a> {
             pause: PauseChanges::default(),
             next,
             new_within_scale_down_delay: false,
+            step_hash: step_hash(&rollout),
             replica_sets,
             rollout,
         };

@@ -10,8 +10,10 @@ use crate::spec::analysis::{AnalysisTemplate, ClusterAnalysisTemplate};
 use crate::spec::kubernetes::{PodTemplate, Service};
 use crate::spec::meta::LabelSelector;
 use crate::spec::rollout::Rollout;
+use crate::spec::rollout_status::RolloutConditionType;
 use crate::spec::validation::{self, ReferenceSource};
 
+use super::conditions;
 use super::context::Context;
 
 /// The rollout with pod template and selector of its workloadRef, and the error if that fails.
@@ -104,9 +106,27 @@ impl Context<'_> {
         }));
     }
 
+    /// Whether this very spec was found valid by an earlier pass, whose status says so. A workload's
+    /// template may change without the rollout's generation.
+    fn is_known_as_valid(&self) -> bool {
+        let Rollout {
+            metadata,
+            spec,
+            status,
+            ..
+        } = &self.rollout;
+        spec.workload_ref.is_none()
+            && !status.phase.is_unset()
+            && status.observed_generation == metadata.generation.to_string()
+            && conditions::condition(status, RolloutConditionType::InvalidSpec).is_none()
+    }
+
     /// The first error of the spec or of what it refers to, as the `InvalidSpec` condition has it.
     pub(super) fn validation_error(&self) -> Option<String> {
         let of_spec = || {
+            if self.is_known_as_valid() {
+                return None;
+            }
             validation::validate_rollout(&self.rollout)
                 .into_iter()
                 .next()
