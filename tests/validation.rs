@@ -296,7 +296,7 @@ fn resolve_workload(bundle: &Bundle, rollout: &mut Rollout) -> Workload {
     };
     if kind == "PodTemplate" {
         let template = object.json.get("template").and_then(Value::as_object);
-        rollout.spec.template = PodTemplate(template.cloned().unwrap_or_default());
+        rollout.spec.template = PodTemplate::from(template.cloned().unwrap_or_default());
     } else {
         let workload: Deployment = match decode(object.json.clone()) {
             Ok(workload) => workload,

@@ -249,7 +249,7 @@ fn set_image(
                 .and_then(Value::as_object)
                 .cloned()
                 .unwrap_or_default();
-            (Target::Workload(key), PodTemplate(template))
+            (Target::Workload(key), PodTemplate::from(template))
         }
     };
     let wanted = |candidate: &Map<String, Value>| match container {

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use crate::engine::Pod;
 use crate::engine::verbs::{self, Patch, Target, Verb, Write};
-use crate::spec::kubernetes::PodTemplate;
 
 use super::apply::{merge_patch, three_way_merge};
 use super::command::Command;
@@ -220,10 +219,13 @@ impl Simulation {
                 Patch::Merge(patch) => {
                     self.patch(&reference, observer, |tree| merge_patch(tree, &patch), part)?
                 }
-                Patch::Template(PodTemplate(template)) => {
+                Patch::Template(template) => {
                     let replace = |tree: &mut Value| {
                         if let Some(Value::Object(spec)) = tree.get_mut("spec") {
-                            spec.insert("template".into(), Value::Object(template));
+                            spec.insert(
+                                "template".into(),
+                                Value::Object(template.as_object().clone()),
+                            );
                         }
                     };
                     self.patch(&reference, observer, replace, part)?;

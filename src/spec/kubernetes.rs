@@ -1,18 +1,35 @@
 //! The few core Kubernetes objects a rollout leans on. What is not named is kept in `rest`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::meta::{IntOrString, LabelSelector, ObjectMeta, is_zero};
 
-/// A `PodTemplateSpec` as written; a JSON object, or nothing.
+/// A `PodTemplateSpec` as written; a JSON object, or nothing. Copies share it until one changes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct PodTemplate(pub Map<String, Value>);
+pub struct PodTemplate(Arc<Map<String, Value>>);
+
+impl From<Map<String, Value>> for PodTemplate {
+    fn from(object: Map<String, Value>) -> Self {
+        Self(Arc::new(object))
+    }
+}
 
 impl PodTemplate {
+    /// The object as written.
+    pub fn as_object(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    /// The object for changing; what shares it stays as it is.
+    pub fn as_object_mut(&mut self) -> &mut Map<String, Value> {
+        Arc::make_mut(&mut self.0)
+    }
+
     /// Whether the template says nothing at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -30,12 +47,15 @@ impl PodTemplate {
 
     /// `metadata.labels` for changing; made if absent or no object.
     pub fn labels_mut(&mut self) -> &mut Map<String, Value> {
-        child_object(child_object(&mut self.0, "metadata"), "labels")
+        child_object(child_object(self.as_object_mut(), "metadata"), "labels")
     }
 
     /// `metadata.annotations` for changing; made if absent or no object.
     pub fn annotations_mut(&mut self) -> &mut Map<String, Value> {
-        child_object(child_object(&mut self.0, "metadata"), "annotations")
+        child_object(
+            child_object(self.as_object_mut(), "metadata"),
+            "annotations",
+        )
     }
 
     /// `spec`, if it is an object.
@@ -45,7 +65,7 @@ impl PodTemplate {
 
     /// `spec` for changing; made if absent or no object.
     pub fn spec_mut(&mut self) -> &mut Map<String, Value> {
-        child_object(&mut self.0, "spec")
+        child_object(self.as_object_mut(), "spec")
     }
 
     /// `spec.containers`, in order.
@@ -79,7 +99,7 @@ impl PodTemplate {
     /// Returns whether there was such a container.
     pub fn set_image(&mut self, name: Option<&str>, image: &str) -> bool {
         let containers = self
-            .0
+            .as_object_mut()
             .get_mut("spec")
             .and_then(|spec| spec.get_mut("containers"))
             .and_then(Value::as_array_mut);

@@ -125,7 +125,7 @@ fn drop_empty_metadata(template: &mut PodTemplate) {
     let is_empty =
         |value: Option<&Value>| value.and_then(Value::as_object).is_some_and(Map::is_empty);
     let Some(metadata) = template
-        .0
+        .as_object_mut()
         .get_mut("metadata")
         .and_then(Value::as_object_mut)
     else {
@@ -137,7 +137,7 @@ fn drop_empty_metadata(template: &mut PodTemplate) {
         }
     }
     if metadata.is_empty() {
-        template.0.shift_remove("metadata");
+        template.as_object_mut().shift_remove("metadata");
     }
 }
 

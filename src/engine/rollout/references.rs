@@ -54,7 +54,7 @@ pub(super) fn resolve_workload(
         return (resolved, Some(error));
     };
     if let Some(Value::Object(template)) = workload.pointer(template_path) {
-        resolved.spec.template = PodTemplate(template.clone());
+        resolved.spec.template = PodTemplate::from(template.clone());
         resolved.spec.template_resolved_from_ref = true;
     }
     if resolved.spec.selector.is_none()

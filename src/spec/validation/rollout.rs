@@ -94,7 +94,7 @@ fn validate_selector_and_template(spec: &RolloutSpec, path: &Path) -> Vec<FieldE
     if !is_match {
         let written = spec
             .template
-            .0
+            .as_object()
             .get("metadata")
             .and_then(|metadata| metadata.get("labels"));
         let value = match written {
