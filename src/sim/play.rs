@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::engine::rollout::steps;
+use crate::engine::rollout::{conditions, steps};
 use crate::engine::verbs::Verb;
 use crate::spec::rollout::Rollout;
-use crate::spec::rollout_status::{PauseReason, RolloutPhase};
+use crate::spec::rollout_status::{PauseReason, RolloutConditionType, RolloutPhase};
 use crate::time::{Duration, Timestamp};
 
 use super::command::Command;
@@ -238,9 +238,7 @@ impl Player {
                 rollout.status.phase == RolloutPhase::Healthy
                     && rollout.status.observed_generation == rollout.metadata.generation.to_string()
             });
-            let refused = self
-                .rollout()
-                .is_some_and(|rollout| rollout.status.message.starts_with("InvalidSpec"));
+            let refused = self.rollout().is_some_and(is_refused);
             if done || refused || self.is_settled(self.simulation.now()) {
                 break;
             }
@@ -270,9 +268,7 @@ impl Player {
     }
 
     fn run(&mut self, scenario: &Scenario) -> Vec<Check> {
-        let refused = self
-            .rollout()
-            .is_some_and(|rollout| rollout.status.message.starts_with("InvalidSpec"));
+        let refused = self.rollout().is_some_and(is_refused);
         // Nothing can be released of a rollout that is refused; events may mend it.
         if !refused || scenario.release.is_some() {
             self.release(scenario);
@@ -768,7 +764,9 @@ impl Player {
                 *wanted == present,
             );
         }
-        let totals = self.totals();
+        // Sums over the whole timeline: only where they are asked for, as `by` asks at each event.
+        let totals = (max_weight.is_some() || served.is_some()).then(|| self.totals());
+        let totals = totals.as_ref();
         let sample = self.recorder.samples.last();
         let share = sample.map_or(0.0, |sample| sample.share * 100.0);
         let numbers = [
@@ -778,11 +776,15 @@ impl Player {
                 pods,
                 sample.map_or(0.0, |sample| f64::from(sample.pods)),
             ),
-            ("highest weight", max_weight, totals.highest_share * 100.0),
+            (
+                "highest weight",
+                max_weight,
+                totals.map_or(0.0, |totals| totals.highest_share * 100.0),
+            ),
             (
                 "served by the release",
                 served,
-                totals.served_by_release * 100.0,
+                totals.map_or(0.0, |totals| totals.served_by_release * 100.0),
             ),
         ];
         for (what, wanted, present) in numbers {
@@ -877,7 +879,7 @@ impl Player {
 
     fn verdict(&self, rollout: &Rollout) -> Verdict {
         let status = &rollout.status;
-        if status.message.starts_with("InvalidSpec") {
+        if is_refused(rollout) {
             return Verdict::Invalid;
         }
         if status.abort {
@@ -935,6 +937,11 @@ impl Player {
 enum Moment {
     Event(usize),
     Expectation(usize),
+}
+
+/// Whether the controller refuses the spec or something it refers to.
+fn is_refused(rollout: &Rollout) -> bool {
+    conditions::condition(&rollout.status, RolloutConditionType::InvalidSpec).is_some()
 }
 
 /// Whether a paused rollout goes on only when somebody promotes it.

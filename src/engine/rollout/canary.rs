@@ -4,7 +4,6 @@ use crate::engine::Event;
 use crate::spec::analysis::AnalysisPhase;
 use crate::spec::rollout_status::{PauseReason, RolloutStatus};
 
-use super::conditions;
 use super::context::{Context, has_scale_down_deadline};
 use super::pause::{halt_reason, is_pause_step_over, pause_condition, pause_end};
 use super::{just_after, messages, replicas, steps};
@@ -321,17 +320,11 @@ impl Context<'_> {
                 "unsupported plugin: no step plugin \"{}\" is registered, the step does not complete",
                 plugin.name
             ));
-            let already_told = conditions::condition(
-                &self.rollout.status,
-                crate::spec::rollout_status::RolloutConditionType::Progressing,
-            )
-            .is_some_and(|condition| condition.reason == "UnsupportedPlugin");
-            if !already_told {
-                self.event(Event::warning(
-                    "UnsupportedPlugin",
-                    format!("No step plugin \"{}\" is registered", plugin.name),
-                ));
-            }
+            // Repeated in each pass; the event recorder counts repetitions.
+            self.event(Event::warning(
+                "UnsupportedPlugin",
+                format!("No step plugin \"{}\" is registered", plugin.name),
+            ));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Weights and managed routes for the traffic routers.
 
-use crate::engine::{Action, Event, REVISION_ANNOTATION, RouteTable};
+use crate::engine::{Action, Event, RouteTable};
 use crate::spec::rollout::{SetHeaderRoute, SetMirrorRoute};
 use crate::spec::rollout_status::{TrafficWeights, WeightDestination};
 
@@ -84,7 +84,7 @@ impl Context<'_> {
             self.reason("weights stay until stable has the pods for its share");
             return;
         }
-        let (header_routes, mirror_routes) = if managed_routes && self.revision() > 1 {
+        let (header_routes, mirror_routes) = if managed_routes && self.revision_number() > 1 {
             self.managed_routes()
         } else {
             (Vec::new(), Vec::new())
@@ -226,15 +226,6 @@ impl Context<'_> {
             .and_then(|canary| canary.replica_progress_threshold.as_ref());
         stable.status.available_replicas >= needed
             || replicas::replica_progress_threshold_met(threshold, Some(stable), needed)
-    }
-
-    fn revision(&self) -> i64 {
-        self.rollout
-            .metadata
-            .annotations
-            .get(REVISION_ANNOTATION)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0)
     }
 
     /// Header and mirror routes that the steps up to the current one have left, the first of
