@@ -10,6 +10,7 @@
 //! | 2 | [`spec`], [`expr`], [`promql`] | what users write: manifests, conditions, queries |
 //! | 3 | [`engine`], [`providers`] | what a controller decides and asks, as values |
 //! | 4 | [`sim`], [`report`] | a virtual cluster that acts on decisions; what people read |
+//! | 4 | [`lint`] | what a cluster would refuse, and what would hurt; one file a rule |
 //! | 5 | `cli` | the only place that reads files, prints and exits |
 //!
 //! # Where to change what
@@ -21,6 +22,7 @@
 //! | what a provider's answer means | `providers/<provider>.rs` |
 //! | what a condition or a query means | [`expr`], [`promql`] |
 //! | what is refused | `spec/validation/` |
+//! | what lint finds | `lint/rules/`, one file a rule with its docs and examples |
 //! | how the simulated cluster behaves | `sim/`, one file a controller |
 //! | what a scenario can say | `sim/scenario/mod.rs` (types, schema), `sim/play.rs` (effects) |
 //! | what is printed | `report/`; a command is one file of `cli/` |
@@ -33,6 +35,7 @@
 
 pub mod engine;
 pub mod expr;
+pub mod lint;
 pub mod promql;
 pub mod providers;
 pub mod report;

@@ -1,16 +1,14 @@
 //! The suite `validation`: the typed validators against the verdicts of the reference's own, which
 //! the folder `lint` holds in `argo_errors`.
 //!
-//! Reads `expected.jsonl` and `cases/` of the folder named by `ROLLPROOF_LINT` (default:
+//! Reads `expected.jsonl` and `cases/` of the folder named by `ROLLPROOF_LINT_CORPUS` (default:
 //! `../shared/lint`). `ROLLPROOF_LIST=1` lists what differs.
 
 use std::path::{Path, PathBuf};
 
 use rollproof::source::Sources;
 use rollproof::spec::analysis::{AnalysisTemplateSpec, Argument, Metric};
-use rollproof::spec::bundle::{Bundle, Object, Typed};
-use rollproof::spec::decode::decode;
-use rollproof::spec::kubernetes::{Deployment, PodTemplate};
+use rollproof::spec::bundle::{Bundle, Object, Typed, Workload};
 use rollproof::spec::rollout::Rollout;
 use rollproof::spec::templates::resolve_metric_arguments;
 use rollproof::spec::validation::{
@@ -44,7 +42,7 @@ type Finding = [String; 6];
 
 #[test]
 fn suite() {
-    let (folder, is_default) = match std::env::var_os("ROLLPROOF_LINT") {
+    let (folder, is_default) = match std::env::var_os("ROLLPROOF_LINT_CORPUS") {
         Some(folder) => (PathBuf::from(folder), false),
         None => (
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/lint"),
@@ -228,7 +226,7 @@ fn validate(bundle: &Bundle, object: &Object) -> Vec<Finding> {
 fn rollout_errors(bundle: &Bundle, mut rollout: Rollout) -> Vec<(&'static str, FieldError)> {
     let own = validate_rollout(&rollout);
     let mut errors: Vec<_> = own.iter().map(|error| ("spec", error.clone())).collect();
-    match resolve_workload(bundle, &mut rollout) {
+    match bundle.resolve_workload(&mut rollout) {
         Workload::None => {}
         Workload::Missing(reason) => {
             errors.push(("missing", invalid_workload_ref(&rollout, &reason)));
@@ -238,7 +236,7 @@ fn rollout_errors(bundle: &Bundle, mut rollout: Rollout) -> Vec<(&'static str, F
             errors.push(("workloadref", invalid_workload_ref(&rollout, &reason)));
             return errors;
         }
-        Workload::Resolved => {
+        Workload::Resolved(_) => {
             let resolved = validate_rollout(&rollout);
             errors.extend(
                 resolved
@@ -262,51 +260,4 @@ fn rollout_errors(bundle: &Bundle, mut rollout: Rollout) -> Vec<(&'static str, F
     let references = validate_rollout_references(&rollout, &resources);
     errors.extend(references.into_iter().map(|error| ("refs", error)));
     errors
-}
-
-enum Workload {
-    None,
-    Resolved,
-    Missing(String),
-    Refused(String),
-}
-
-fn resolve_workload(bundle: &Bundle, rollout: &mut Rollout) -> Workload {
-    let Some(reference) = rollout.spec.workload_ref.clone() else {
-        return Workload::None;
-    };
-    let template = &rollout.spec.template;
-    if !template.labels().is_empty() || !template.annotations().is_empty() {
-        return Workload::Refused("template must be empty for workload reference rollout".into());
-    }
-    let group = reference
-        .api_version
-        .split_once('/')
-        .map_or("", |(group, _)| group);
-    let kind = reference.kind.as_str();
-    if !matches!(
-        (group, kind),
-        ("apps", "Deployment" | "ReplicaSet") | ("", "PodTemplate")
-    ) {
-        return Workload::Refused(format!("workload of type {group}/{kind} is not supported"));
-    }
-    let Some(object) = bundle.find(group, kind, &rollout.metadata.namespace, &reference.name)
-    else {
-        return Workload::Missing(format!("{kind} \"{}\" not found", reference.name));
-    };
-    if kind == "PodTemplate" {
-        let template = object.json.get("template").and_then(Value::as_object);
-        rollout.spec.template = PodTemplate::from(template.cloned().unwrap_or_default());
-    } else {
-        let workload: Deployment = match decode(object.json.clone()) {
-            Ok(workload) => workload,
-            Err(error) => return Workload::Refused(error.to_string()),
-        };
-        rollout.spec.template = workload.spec.template;
-        if rollout.spec.selector.is_none() {
-            rollout.spec.selector = workload.spec.selector;
-        }
-    }
-    rollout.spec.template_resolved_from_ref = true;
-    Workload::Resolved
 }

@@ -3,7 +3,9 @@
 //! Exit codes: 0 clean, 1 findings or a failed expectation, 2 wrong use (also files that cannot be
 //! read), 3 an internal error.
 
+mod explain;
 mod input;
+mod lint;
 mod manual;
 mod problems;
 mod simulate;
@@ -38,6 +40,8 @@ pub(crate) struct Arguments {
 enum Command {
     Simulate(simulate::Arguments),
     Test(test::Arguments),
+    Lint(lint::Arguments),
+    Explain(explain::Arguments),
     Schema(manual::SchemaArguments),
     Completions(manual::CompletionsArguments),
     Man(manual::ManArguments),
@@ -86,6 +90,8 @@ fn run(arguments: &Arguments) -> std::io::Result<Outcome> {
     match &arguments.command {
         Command::Simulate(arguments) => simulate::run(arguments, look),
         Command::Test(arguments) => test::run(arguments, look),
+        Command::Lint(arguments) => lint::run(arguments, look),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Schema(arguments) => manual::schema(arguments),
         Command::Completions(arguments) => manual::completions(arguments),
         Command::Man(arguments) => manual::man(arguments),

@@ -7,26 +7,48 @@ use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
 };
 
+use crate::lint::{Counterexample, Finding};
+use crate::report::timeline::Look;
 use crate::source::{Problem, Severity, Sources, Span};
 
 /// Shows problems on standard error; true if one of them is an error.
 pub(super) fn show(sources: &Sources, problems: &[Problem]) -> bool {
-    let theme = if std::io::stderr().is_terminal() {
+    let handler = handler(std::io::stderr().is_terminal());
+    for problem in problems {
+        eprint!("{}", draw(&handler, &Shown::of_problem(sources, problem)));
+    }
+    problems.iter().any(Problem::is_error)
+}
+
+/// Findings of lint as text, each with its place in the file.
+pub(super) fn draw_findings(sources: &Sources, findings: &[Finding], look: Look) -> String {
+    let handler = handler(look.colour);
+    let handler = if look.width > 0 {
+        handler.with_width(look.width)
+    } else {
+        handler
+    };
+    findings
+        .iter()
+        .map(|finding| draw(&handler, &Shown::of_finding(sources, finding)))
+        .collect()
+}
+
+fn handler(colour: bool) -> GraphicalReportHandler {
+    let theme = if colour {
         GraphicalTheme::unicode()
     } else {
         GraphicalTheme::unicode_nocolor()
     };
-    let handler = GraphicalReportHandler::new_themed(theme).with_links(false);
-    for problem in problems {
-        let mut text = String::new();
-        let shown = Shown::new(sources, problem);
-        if handler.render_report(&mut text, &shown).is_ok() {
-            eprint!("{text}");
-        } else {
-            eprintln!("{}: {}", problem.code, problem.message);
-        }
+    GraphicalReportHandler::new_themed(theme).with_links(false)
+}
+
+fn draw(handler: &GraphicalReportHandler, shown: &Shown) -> String {
+    let mut text = String::new();
+    match handler.render_report(&mut text, shown) {
+        Ok(()) => text,
+        Err(_) => format!("{}: {}\n", shown.code, shown.message),
     }
-    problems.iter().any(Problem::is_error)
 }
 
 /// A problem in the form that miette draws.
@@ -40,7 +62,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn new(sources: &Sources, problem: &Problem) -> Self {
+    fn of_problem(sources: &Sources, problem: &Problem) -> Self {
         let Problem {
             severity,
             code,
@@ -49,28 +71,41 @@ impl Shown {
             span,
             related,
         } = problem;
-        let home = span.map(|span| span.source);
-        let range = |span: Span| (span.start as usize)..(span.end.max(span.start) as usize);
-        let mut labels = Vec::new();
-        labels.extend(
-            span.map(|span| {
-                LabeledSpan::new_primary_with_span(Some("here".to_owned()), range(span))
-            }),
-        );
-        let mut help = help.clone();
-        for (place, what) in related {
-            if Some(place.source) == home {
-                labels.push(LabeledSpan::new_with_span(
-                    Some(what.clone()),
-                    range(*place),
-                ));
-            } else {
-                let note = format!("{what}: {}", sources.describe(*place));
-                help = Some(help.map_or(note.clone(), |help| format!("{help}\n{note}")));
-            }
+        let mut shown = Self::new(*severity, code, message.clone(), help.clone());
+        shown.place(sources, *span, related);
+        shown
+    }
+
+    fn of_finding(sources: &Sources, finding: &Finding) -> Self {
+        let Finding {
+            rule,
+            severity,
+            confidence: _,
+            message,
+            help,
+            span,
+            path: _,
+            object: _,
+            related,
+            fix: _,
+            counterexample,
+        } = finding;
+        let mut shown = Self::new(*severity, rule, message.clone(), help.clone());
+        if let Some(case) = counterexample {
+            let Counterexample {
+                given,
+                evaluated,
+                outcome,
+            } = case;
+            shown.note(format!("shown by: {given}; {evaluated} gives {outcome}"));
         }
+        shown.place(sources, *span, related);
+        shown
+    }
+
+    fn new(severity: Severity, code: &'static str, message: String, help: Option<String>) -> Self {
         Self {
-            message: message.clone(),
+            message,
             code,
             help,
             severity: match severity {
@@ -78,11 +113,37 @@ impl Shown {
                 Severity::Warning => miette::Severity::Warning,
                 Severity::Info => miette::Severity::Advice,
             },
-            source: home.map(|source| {
-                NamedSource::new(sources.name(source), sources.text(source).to_owned())
-            }),
-            labels,
+            source: None,
+            labels: Vec::new(),
         }
+    }
+
+    /// Places in the same file are underlined, others are named below.
+    fn place(&mut self, sources: &Sources, span: Option<Span>, related: &[(Span, String)]) {
+        let home = span.map(|span| span.source);
+        let range = |span: Span| (span.start as usize)..(span.end.max(span.start) as usize);
+        self.labels.extend(
+            span.map(|span| {
+                LabeledSpan::new_primary_with_span(Some("here".to_owned()), range(span))
+            }),
+        );
+        for (place, what) in related {
+            if Some(place.source) == home {
+                let label = LabeledSpan::new_with_span(Some(what.clone()), range(*place));
+                self.labels.push(label);
+            } else {
+                self.note(format!("{what}: {}", sources.describe(*place)));
+            }
+        }
+        self.source = home
+            .map(|source| NamedSource::new(sources.name(source), sources.text(source).to_owned()));
+    }
+
+    fn note(&mut self, note: String) {
+        self.help = Some(match self.help.take() {
+            Some(help) => format!("{help}\n{note}"),
+            None => note,
+        });
     }
 }
 

@@ -4,6 +4,7 @@ mod decode_object;
 mod references;
 #[cfg(test)]
 mod tests;
+mod workload;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use super::yaml::{self, Comment, Kind, Node, Value};
 use crate::source::{Problem, Severity, SourceId, Sources, Span};
 
 pub use references::{InNamespace, Reference};
+pub use workload::Workload;
 
 /// API group of Argo Rollouts.
 pub const ROLLOUTS_GROUP: &str = "argoproj.io";

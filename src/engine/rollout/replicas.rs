@@ -492,6 +492,17 @@ fn drained_count(set: Option<&ReplicaSet>, desired: i64, surplus: i64, count: i6
     }
 }
 
+/// What a weight comes to where pods carry it: the sizes that a canary without traffic routing has
+/// at rest at this weight. Negative weights and maxima, which validation refuses, count as none.
+pub fn pods_for_weight(rollout: &Rollout, weight: i32) -> ReplicaCounts {
+    let replicas = i64::from(rollout.spec.replicas_or_default().max(0));
+    let max_weight = rollout.spec.max_traffic_weight_or_default().max(1);
+    let weight = weight.clamp(0, max_weight);
+    let (canary, stable) =
+        replicas_closest_to_weight(replicas, weight, max_weight, max_surge(&rollout.spec));
+    ReplicaCounts::clamped(canary, stable)
+}
+
 /// Canary and stable counts whose share comes closest to the weight. They sum to `replicas`, or to
 /// one more if pods may surge. Neither side is empty at a weight between none and all, if at least
 /// two pods are allowed.

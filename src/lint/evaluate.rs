@@ -1,0 +1,176 @@
+//! Shows dangers by evaluation: what a metric makes of a given answer of its provider.
+
+use serde_json::{Value as Json, json};
+
+use crate::expr::Value;
+use crate::promql::ast::{Expr, ExprKind};
+use crate::promql::{self, Engine, Store};
+use crate::providers::prometheus::sample_text;
+use crate::providers::{self, Answer, Response};
+use crate::spec::analysis::{AnalysisPhase, Metric};
+use crate::spec::metric_provider::MetricProvider;
+use crate::time::Timestamp;
+
+/// An answer of a metric provider.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ProviderAnswer {
+    /// No data: an empty vector, list or nil, by provider.
+    Empty,
+    /// One number, which may be NaN; a vector of it where the provider gives vectors.
+    Number(f64),
+    /// Several series, as far as the provider can give them.
+    Numbers(Vec<f64>),
+}
+
+/// What a metric made of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricOutcome {
+    pub phase: AnalysisPhase,
+    /// Why it erred; else empty.
+    pub message: String,
+    /// The answer as the conditions see it, such as `[]`, `nil` or `[NaN]`.
+    pub answer: String,
+}
+
+/// The outcome of one measurement, by the provider's decoder and the metric's conditions.
+///
+/// `query` is the parsed query of a Prometheus metric, which tells a scalar from a vector.
+/// `None` for providers that this program does not decode (job, web, kayenta, plugins), and
+/// where the provider cannot give such an answer.
+pub fn evaluate_outcome(
+    metric: &Metric,
+    query: Option<&Expr>,
+    answer: &ProviderAnswer,
+) -> Option<MetricOutcome> {
+    let MetricProvider {
+        prometheus,
+        kayenta: _,
+        web: _,
+        datadog,
+        wavefront,
+        new_relic,
+        job: _,
+        cloud_watch,
+        graphite,
+        influxdb,
+        skywalking: _,
+        plugin: _,
+    } = &metric.provider;
+    let numbers: &[f64] = match answer {
+        ProviderAnswer::Empty => &[],
+        ProviderAnswer::Number(number) => std::slice::from_ref(number),
+        ProviderAnswer::Numbers(numbers) => numbers,
+    };
+    if prometheus.is_some() {
+        let is_scalar =
+            query.is_some_and(|query| query.value_type() == promql::ast::ValueType::Scalar);
+        let data = match (is_scalar, numbers) {
+            (true, [number]) => json!({"resultType": "scalar", "result": sample(*number)}),
+            (true, _) => return None,
+            (false, numbers) => vector(numbers),
+        };
+        return Some(decoded(metric, &data));
+    }
+    if datadog.is_some() {
+        return Some(match numbers {
+            [] => judged(metric, Value::Nil, "nil"),
+            [number] => judged(metric, Value::Float(*number), &sample_text(*number)),
+            several => judged(metric, Value::floats(several.iter().copied()), "a list"),
+        });
+    }
+    if cloud_watch.is_some() && numbers.is_empty() {
+        return Some(judged(metric, Value::array(Vec::new()), "[]"));
+    }
+    // These say that there is no data and ask no condition.
+    let errs_on_nothing =
+        wavefront.is_some() || new_relic.is_some() || influxdb.is_some() || graphite.is_some();
+    (errs_on_nothing && numbers.is_empty()).then(|| MetricOutcome {
+        phase: AnalysisPhase::Error,
+        message: "the provider reports that there is no data".to_owned(),
+        answer: "no data".to_owned(),
+    })
+}
+
+/// The outcome of a Prometheus metric where no series exists at all: the query is evaluated over
+/// nothing. `None` for a query that reads no series, or that cannot be evaluated.
+pub fn evaluate_without_series(metric: &Metric, query: &Expr) -> Option<MetricOutcome> {
+    if !reads_series(query) {
+        return None;
+    }
+    let outcome = Engine::default().instant(&Store::new(), query, 0).ok()?;
+    let data = match outcome.value {
+        promql::Value::Scalar(number) => {
+            json!({"resultType": "scalar", "result": sample(number)})
+        }
+        promql::Value::Vector(samples) => {
+            let numbers: Option<Vec<f64>> = samples
+                .iter()
+                .map(|sample| match &sample.value {
+                    crate::promql::eval::SampleValue::Float(value) => Some(*value),
+                    crate::promql::eval::SampleValue::Histogram(_) => None,
+                })
+                .collect();
+            vector(&numbers?)
+        }
+        promql::Value::Matrix(_) | promql::Value::String(_) => return None,
+    };
+    Some(decoded(metric, &data))
+}
+
+/// Whether a query selects any series.
+pub fn reads_series(query: &Expr) -> bool {
+    let mut pending = vec![query];
+    while let Some(expr) = pending.pop() {
+        if matches!(expr.kind, ExprKind::Vector(_) | ExprKind::Matrix(_)) {
+            return true;
+        }
+        pending.extend(expr.children());
+    }
+    false
+}
+
+fn sample(number: f64) -> Json {
+    json!([0, sample_text(number)])
+}
+
+fn vector(numbers: &[f64]) -> Json {
+    let result: Vec<Json> = numbers
+        .iter()
+        .map(|number| json!({"metric": {}, "value": sample(*number)}))
+        .collect();
+    json!({"resultType": "vector", "result": result})
+}
+
+fn decoded(metric: &Metric, data: &Json) -> MetricOutcome {
+    let body = json!({"status": "success", "data": data}).to_string();
+    let response = Response::status(200, body);
+    match providers::prometheus::decode(&response) {
+        Ok(answer) => {
+            let text = answer.text.clone();
+            judged_answer(metric, answer, text)
+        }
+        Err(message) => MetricOutcome {
+            phase: AnalysisPhase::Error,
+            message,
+            answer: data.to_string(),
+        },
+    }
+}
+
+fn judged(metric: &Metric, result: Value, text: &str) -> MetricOutcome {
+    let answer = Answer {
+        result,
+        text: text.to_owned(),
+        metadata: std::collections::BTreeMap::new(),
+    };
+    judged_answer(metric, answer, text.to_owned())
+}
+
+fn judged_answer(metric: &Metric, answer: Answer, text: String) -> MetricOutcome {
+    let measurement = providers::judge(metric, answer, Timestamp::EPOCH, Timestamp::EPOCH);
+    MetricOutcome {
+        phase: measurement.phase,
+        message: measurement.message,
+        answer: text,
+    }
+}
