@@ -4,7 +4,7 @@ use std::hash::Hasher;
 
 use fnv::FnvHasher;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::spec::kubernetes::PodTemplate;
 use crate::spec::rollout::Rollout;
@@ -18,8 +18,12 @@ const SAFE_LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 /// ReplicaSets that another controller made are found by equal templates, not by hash.
 /// `collision_count` tells apart templates whose hashes are equal.
 pub fn pod_template_hash(template: &PodTemplate, collision_count: Option<i32>) -> String {
-    let mut hasher = FnvHasher::default();
-    feed_serializable(&mut hasher, template);
+    let digest = template.digest(|object| {
+        let mut hasher = FnvHasher::default();
+        feed_object(&mut hasher, object);
+        hasher.finish()
+    });
+    let mut hasher = FnvHasher::with_key(digest);
     if let Some(count) = collision_count {
         hasher.write_i32(count);
     }
@@ -31,9 +35,11 @@ pub fn step_hash(rollout: &Rollout) -> String {
     let strategy = &rollout.spec.strategy;
     match &strategy.canary {
         Some(canary) if strategy.blue_green.is_none() => {
-            let mut hasher = FnvHasher::default();
-            feed_serializable(&mut hasher, &canary.steps);
-            safe_encode(hasher.finish())
+            safe_encode(canary.steps.digest(|steps| {
+                let mut hasher = FnvHasher::default();
+                feed_serializable(&mut hasher, steps);
+                hasher.finish()
+            }))
         }
         _ => String::new(),
     }
@@ -66,17 +72,19 @@ fn feed(hasher: &mut FnvHasher, value: &Value) {
                 feed(hasher, item);
             }
         }
-        Value::Object(fields) => {
-            hasher.write_u8(5);
-            hasher.write_usize(fields.len());
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_by(|left, right| left.0.cmp(right.0));
-            for (key, value) in fields {
-                hasher.write(key.as_bytes());
-                hasher.write_u8(0);
-                feed(hasher, value);
-            }
-        }
+        Value::Object(fields) => feed_object(hasher, fields),
+    }
+}
+
+fn feed_object(hasher: &mut FnvHasher, fields: &Map<String, Value>) {
+    hasher.write_u8(5);
+    hasher.write_usize(fields.len());
+    let mut fields: Vec<_> = fields.iter().collect();
+    fields.sort_by(|left, right| left.0.cmp(right.0));
+    for (key, value) in fields {
+        hasher.write(key.as_bytes());
+        hasher.write_u8(0);
+        feed(hasher, value);
     }
 }
 

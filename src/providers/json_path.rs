@@ -1,6 +1,6 @@
 //! Kubernetes' JSONPath templates (`k8s.io/client-go/util/jsonpath`): text and `{...}` actions.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A parsed template.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +85,56 @@ impl JsonPath {
             found.extend(walk(vec![data], part)?.into_iter().map(Found::into_value));
         }
         Ok(found)
+    }
+
+    /// A small document in which the template finds `value` first; none for a template that does
+    /// not begin with a path, and for paths whose result is never a value of the document.
+    pub fn document_with(&self, value: Value) -> Option<Value> {
+        let path = self.parts.first().filter(|path| path.len() <= MAX_DEPTH)?;
+        document(path, value)
+    }
+}
+
+fn document(path: &[Node], value: Value) -> Option<Value> {
+    let Some((first, rest)) = path.split_first() else {
+        return Some(value);
+    };
+    let inner = document(rest, value)?;
+    match first {
+        Node::Field(name) => Some(json!({ name.as_str(): inner })),
+        // Its own level is the first that `..` looks at.
+        Node::Recursive => Some(inner),
+        Node::Wildcard => Some(json!([inner])),
+        Node::Slice(slice) => {
+            let index = usize::try_from(slice.start.unwrap_or(0)).ok()?;
+            let mut items = vec![Value::Null; index.min(MAX_DEPTH)];
+            items.push(inner);
+            Some(Value::Array(items))
+        }
+        Node::Union(members) => document(members.first()?, inner),
+        Node::Filter(filter) => Some(json!([passing(filter, inner)?])),
+        Node::Literal(_) => None,
+    }
+}
+
+/// `item` with what lets it pass the filter.
+fn passing(filter: &Filter, item: Value) -> Option<Value> {
+    let wanted = match &filter.comparison {
+        None => json!(true),
+        Some((Operator::Equal | Operator::LessEqual | Operator::GreaterEqual, right)) => {
+            match right.as_slice() {
+                [Node::Literal(literal)] => literal.clone(),
+                _ => return None,
+            }
+        }
+        Some((Operator::NotEqual | Operator::Less | Operator::Greater, _)) => return None,
+    };
+    match (document(&filter.left, wanted)?, item) {
+        (Value::Object(mut fields), Value::Object(item)) => {
+            fields.extend(item);
+            Some(Value::Object(fields))
+        }
+        _ => None,
     }
 }
 

@@ -147,6 +147,11 @@ pub fn error_measurement(
     }
 }
 
+/// Whether requests and answers of the metric's provider are known here.
+pub fn is_known(metric: &Metric) -> bool {
+    asked_provider(metric).is_ok()
+}
+
 enum Asked<'a> {
     Prometheus(&'a crate::spec::metric_provider::PrometheusMetric),
     Web(&'a crate::spec::metric_provider::WebMetric),

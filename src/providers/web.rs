@@ -114,6 +114,11 @@ pub fn decode(metric: &WebMetric, response: &Response) -> Result<Answer, String>
     })
 }
 
+/// A document for which the metric's result is `value`; see [`JsonPath::document_with`].
+pub fn document(metric: &WebMetric, value: Value) -> Option<Value> {
+    path(metric).ok()?.document_with(value)
+}
+
 fn path(metric: &WebMetric) -> Result<JsonPath, String> {
     JsonPath::parse(if metric.json_path.is_empty() {
         "{$}"

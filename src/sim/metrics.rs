@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::providers::{self, Response};
+use crate::expr;
+use crate::providers::{self, Answer, Response, web};
 use crate::spec::analysis::{AnalysisRun, Measurement, Metric};
 use crate::time::{Duration, Timestamp};
 
@@ -56,10 +57,12 @@ pub enum ScriptKey {
 /// Scripted answers: the n-th request of a script gets its n-th value, the last one repeats; a metric
 /// without a script always gets `1`.
 ///
-/// A plain request gets `{"value": v}`, or `v` itself where it is an object; a Prometheus query gets
-/// a vector of one sample, or of as many as `v` has elements; `"NaN"`, `"Inf"`, `"-Inf"` are those
-/// numbers, `"scalar"` is an answer of type scalar. `"error"` is HTTP status 500, `"timeout"` no answer
-/// within the provider's time limit.
+/// - A Prometheus query gets a vector of one sample, or of as many as the value has elements.
+/// - A web request gets the value itself where it is an object, else the document in which the
+///   metric's `jsonPath` finds it (`{"value": v}` without a path).
+/// - Of other providers the value is what conditions call `result`.
+/// - `"NaN"`, `"Inf"`, `"-Inf"` are those numbers; `"scalar"` is an answer of type scalar; `"error"` is
+///   HTTP status 500, `"timeout"` no answer within the provider's time limit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScriptedMetrics {
     key: ScriptKey,
@@ -99,38 +102,72 @@ impl ScriptedMetrics {
 
 impl MetricSource for ScriptedMetrics {
     fn measure(&mut self, request: &MetricRequest<'_>) -> MetricAnswer {
-        let metric = request.metric;
-        if let Some(refused) = providers::check(metric, request.now) {
-            return MetricAnswer::at_once(refused);
-        }
-        let value = self.next_value(metric);
-        let timeout = providers::timeout(metric);
-        let (response, took) = match value.as_str() {
-            Some("error") => (
-                Response::status(
-                    500,
-                    r#"{"status":"error","errorType":"internal","error":"scripted error"}"#,
-                ),
-                Duration::ZERO,
-            ),
-            Some("timeout") => (Response::TimedOut, timeout),
-            Some(_) | None if metric.provider.prometheus.is_some() => (
-                Response::status(200, prometheus_body(&value, request.now)),
-                Duration::ZERO,
-            ),
-            Some(_) | None if value.is_object() => {
-                (Response::status(200, value.to_string()), Duration::ZERO)
-            }
-            Some(_) | None => (
-                Response::status(200, json!({ "value": value }).to_string()),
-                Duration::ZERO,
-            ),
-        };
-        MetricAnswer {
-            measurement: providers::decode(metric, &response, request.now, request.now + took),
-            took,
-        }
+        let value = self.next_value(request.metric);
+        answer(request, &value)
     }
+}
+
+/// The measurement for a value of a script.
+pub(super) fn answer(request: &MetricRequest<'_>, value: &Value) -> MetricAnswer {
+    let metric = request.metric;
+    let now = request.now;
+    if !providers::is_known(metric) {
+        return MetricAnswer::at_once(judge_value(metric, value, now));
+    }
+    if let Some(refused) = providers::check(metric, now) {
+        return MetricAnswer::at_once(refused);
+    }
+    let (response, took) = match value.as_str() {
+        Some("error") => (
+            Response::status(
+                500,
+                r#"{"status":"error","errorType":"internal","error":"scripted error"}"#,
+            ),
+            Duration::ZERO,
+        ),
+        Some("timeout") => (Response::TimedOut, providers::timeout(metric)),
+        Some(_) | None => (
+            Response::status(200, body(metric, value, request.now)),
+            Duration::ZERO,
+        ),
+    };
+    MetricAnswer {
+        measurement: providers::decode(metric, &response, request.now, request.now + took),
+        took,
+    }
+}
+
+/// Of a provider whose answers are not known here, the value is what conditions call `result`.
+fn judge_value(metric: &Metric, value: &Value, now: Timestamp) -> Measurement {
+    let float = match value.as_str() {
+        Some(failure @ ("error" | "timeout")) => {
+            return providers::error_measurement(format!("scripted {failure}"), now, now);
+        }
+        Some("NaN") => Some(f64::NAN),
+        Some("Inf") => Some(f64::INFINITY),
+        Some("-Inf") => Some(f64::NEG_INFINITY),
+        Some(_) | None => None,
+    };
+    let answer = Answer {
+        result: float.map_or_else(|| expr::Value::from_json(value), expr::Value::Float),
+        text: value.to_string(),
+        metadata: BTreeMap::new(),
+    };
+    providers::judge(metric, answer, now, now)
+}
+
+fn body(metric: &Metric, value: &Value, now: Timestamp) -> String {
+    let provider = &metric.provider;
+    if provider.prometheus.is_some() {
+        return prometheus_body(value, now);
+    }
+    if value.is_object() {
+        return value.to_string();
+    }
+    let web = (provider.web.as_ref()).filter(|web| !web.json_path.is_empty());
+    web.and_then(|web| web::document(web, value.clone()))
+        .unwrap_or_else(|| json!({ "value": value }))
+        .to_string()
 }
 
 fn address_tail(metric: &Metric) -> String {

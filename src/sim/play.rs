@@ -408,20 +408,23 @@ impl Player {
         }
     }
 
-    /// An image that differs from the present one, for a release that the user did not name.
+    /// For a release that the user did not name: another image of the first container, which is the
+    /// application; those after it are sidecars.
     fn next_image(&self) -> String {
-        let present = self.present_image();
-        format!(
-            "{}-next",
-            if present.is_empty() {
-                "image:v1"
-            } else {
-                &present
-            }
-        )
+        match self.stable_container() {
+            Some((container, image)) => format!("{container}={image}-next"),
+            None => "image:v1-next".to_owned(),
+        }
     }
 
     fn present_image(&self) -> String {
+        self.stable_container()
+            .map(|(_, image)| image)
+            .unwrap_or_default()
+    }
+
+    /// Name and image of the stable version's first container.
+    fn stable_container(&self) -> Option<(String, String)> {
         let world = self.simulation.world();
         let hash = self
             .rollout()
@@ -432,8 +435,8 @@ impl Player {
             .into_iter()
             .flat_map(|observed| observed.replica_sets.values())
             .find(|set| !hash.is_empty() && set.hash() == hash)
-            .and_then(|set| set.template.first_image().map(str::to_owned))
-            .unwrap_or_default()
+            .and_then(|set| set.template.images().next())
+            .map(|(container, image)| (container.to_owned(), image.to_owned()))
     }
 
     fn set_image(&mut self, image: &str) {

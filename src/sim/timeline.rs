@@ -113,6 +113,10 @@ pub struct Recorder {
     rollout: String,
     /// The instant of the release; before it nothing is recorded.
     origin: Option<Timestamp>,
+    /// The version that was current before the release.
+    old_hash: String,
+    /// Whether another version has been current since.
+    release_seen: bool,
     previous: Option<Arc<Rollout>>,
     sets: BTreeMap<String, Arc<ReplicaSet>>,
     services: BTreeMap<String, String>,
@@ -133,6 +137,8 @@ impl Recorder {
             namespace: namespace.to_owned(),
             rollout: rollout.to_owned(),
             origin: None,
+            old_hash: String::new(),
+            release_seen: false,
             previous: None,
             sets: BTreeMap::new(),
             services: BTreeMap::new(),
@@ -150,6 +156,10 @@ impl Recorder {
     /// From `now` on, everything is recorded, with times that count from it.
     pub fn start(&mut self, now: Timestamp, world: &World) {
         self.origin = Some(now);
+        self.old_hash = world
+            .rollout(&self.namespace, &self.rollout)
+            .map(|rollout| rollout.status.current_pod_hash.clone())
+            .unwrap_or_default();
         self.sample(now, world);
     }
 
@@ -180,14 +190,14 @@ impl Recorder {
             return;
         };
         let status = &rollout.status;
-        let promoted = status.stable_rs == status.current_pod_hash;
-        let share = if promoted && self.released_is_stable_of_old(rollout) {
-            0.0
-        } else {
+        self.release_seen |= status.current_pod_hash != self.old_hash;
+        let share = if self.release_seen {
             traffic_shares(world, &self.namespace, &self.rollout)
                 .get(&status.current_pod_hash)
                 .copied()
                 .unwrap_or(0.0)
+        } else {
+            0.0
         };
         let (mut pods, mut release_pods) = (0_i32, 0_i32);
         for set in self.sets.values() {
@@ -211,12 +221,6 @@ impl Recorder {
                     && last.release_pods == release_pods => {}
             Some(_) | None => self.samples.push(sample),
         }
-    }
-
-    /// At the very moment of the release, the version that is current is still the old one.
-    fn released_is_stable_of_old(&self, rollout: &Rollout) -> bool {
-        self.samples.is_empty()
-            || rollout.status.observed_generation != rollout.metadata.generation.to_string()
     }
 
     fn rollout_changed(&mut self, now: Timestamp, rollout: &Arc<Rollout>) {

@@ -1,21 +1,21 @@
 //! The few core Kubernetes objects a rollout leans on. What is not named is kept in `rest`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::meta::{IntOrString, LabelSelector, ObjectMeta, is_zero};
+use super::shared::Shared;
 
 /// A `PodTemplateSpec` as written; a JSON object, or nothing. Copies share it until one changes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct PodTemplate(Arc<Map<String, Value>>);
+pub struct PodTemplate(Shared<Map<String, Value>>);
 
 impl From<Map<String, Value>> for PodTemplate {
     fn from(object: Map<String, Value>) -> Self {
-        Self(Arc::new(object))
+        Self(Shared::from(object))
     }
 }
 
@@ -27,7 +27,12 @@ impl PodTemplate {
 
     /// The object for changing; what shares it stays as it is.
     pub fn as_object_mut(&mut self) -> &mut Map<String, Value> {
-        Arc::make_mut(&mut self.0)
+        self.0.make_mut()
+    }
+
+    /// The digest that `compute` gives of the object; see [`Shared::digest`].
+    pub fn digest(&self, compute: impl FnOnce(&Map<String, Value>) -> u64) -> u64 {
+        self.0.digest(compute)
     }
 
     /// Whether the template says nothing at all.

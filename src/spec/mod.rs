@@ -12,6 +12,7 @@ pub mod meta;
 pub mod metric_provider;
 pub mod rollout;
 pub mod rollout_status;
+pub mod shared;
 pub mod templates;
 mod text_enum;
 pub mod traffic_routing;

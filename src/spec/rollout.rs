@@ -12,6 +12,7 @@ use super::experiment::TemplateService;
 use super::kubernetes::PodTemplate;
 use super::meta::{DurationString, IntOrString, LabelSelector, ObjectMeta, is_false, is_zero};
 use super::rollout_status::RolloutStatus;
+use super::shared::{Shared, is_empty_list};
 use super::traffic_routing::RolloutTrafficRouting;
 use crate::time::{Duration, Timestamp};
 
@@ -140,8 +141,8 @@ pub struct CanaryStrategy {
     pub canary_service: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub stable_service: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<CanaryStep>,
+    #[serde(skip_serializing_if = "is_empty_list")]
+    pub steps: Shared<Vec<CanaryStep>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traffic_routing: Option<RolloutTrafficRouting>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -190,7 +190,7 @@ impl Context<'_> {
         let mut delayed = 0;
         let mut scaled = false;
         for index in others {
-            let Some(set) = self.replica_sets.get(index) else {
+            let Some(set) = self.set(index) else {
                 continue;
             };
             let size = set.replicas;

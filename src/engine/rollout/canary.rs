@@ -131,7 +131,7 @@ impl Context<'_> {
         // Pods that do not serve go first, they would hold up the rest.
         let mut sizes = std::collections::BTreeMap::new();
         for index in &others {
-            let Some(set) = self.replica_sets.get(*index) else {
+            let Some(set) = self.set(*index) else {
                 continue;
             };
             let (size, available) = (set.replicas, set.status.available_replicas);
@@ -158,7 +158,7 @@ impl Context<'_> {
         self.sort_by_revision(&mut others);
         let mut delayed = 0;
         for index in others {
-            let Some(set) = self.replica_sets.get(index) else {
+            let Some(set) = self.set(index) else {
                 continue;
             };
             if routed && self.is_referenced(set) {

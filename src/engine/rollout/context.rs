@@ -1,5 +1,6 @@
 //! The working copy of one reconciliation.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,12 +25,12 @@ use super::{anti_affinity, metadata};
 /// decided later in the same pass must not rely on pods that do not exist yet.
 pub(super) struct Context<'a> {
     /// The object with a resolved workloadRef; its status is the stored one.
-    pub(super) rollout: Rollout,
+    pub(super) rollout: Cow<'a, Rollout>,
     pub(super) observed: &'a Observed,
     pub(super) now: Timestamp,
     pub(super) decision: Decision<RolloutStatus>,
     /// ReplicaSets of the rollout, oldest first.
-    pub(super) replica_sets: Vec<ReplicaSet>,
+    pub(super) replica_sets: Vec<Arc<ReplicaSet>>,
     /// Index of the ReplicaSet of the present pod template.
     pub(super) new: Option<usize>,
     /// Index of the ReplicaSet that status.stableRS names.
@@ -52,15 +53,15 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(rollout: Rollout, observed: &'a Observed, now: Timestamp) -> Self {
+    pub(super) fn new(rollout: Cow<'a, Rollout>, observed: &'a Observed, now: Timestamp) -> Self {
         let owned = |owner: Option<&OwnerReference>| {
             owner.is_some_and(|owner| owner.uid == rollout.metadata.uid && owner.kind == "Rollout")
         };
-        let mut replica_sets: Vec<ReplicaSet> = observed
+        let mut replica_sets: Vec<Arc<ReplicaSet>> = observed
             .replica_sets
             .values()
             .filter(|set| owned(set.metadata.controller()))
-            .map(|set| ReplicaSet::clone(set))
+            .cloned()
             .collect();
         replica_sets.sort_by(|left, right| {
             (
@@ -150,8 +151,9 @@ impl<'a> Context<'a> {
     /// another controller may have named it with another hash.
     fn find_new(&self) -> Option<usize> {
         let hash = self.template_hash();
-        let position =
-            |matches: &dyn Fn(&ReplicaSet) -> bool| self.replica_sets.iter().position(matches);
+        let position = |matches: &dyn Fn(&ReplicaSet) -> bool| {
+            self.replica_sets.iter().position(|set| matches(set))
+        };
         position(&|set| set.hash() == hash).or_else(|| {
             position(&|set| {
                 let mut plain = set.clone();
@@ -186,11 +188,16 @@ impl<'a> Context<'a> {
     }
 
     pub(super) fn new_set(&self) -> Option<&ReplicaSet> {
-        self.new.and_then(|index| self.replica_sets.get(index))
+        self.set(self.new?)
     }
 
     pub(super) fn stable_set(&self) -> Option<&ReplicaSet> {
-        self.stable.and_then(|index| self.replica_sets.get(index))
+        self.set(self.stable?)
+    }
+
+    /// The ReplicaSet at `index`, oldest first.
+    pub(super) fn set(&self, index: usize) -> Option<&ReplicaSet> {
+        self.replica_sets.get(index).map(Arc::as_ref)
     }
 
     /// Indices of ReplicaSets that are neither new nor stable, oldest first.
@@ -203,12 +210,12 @@ impl<'a> Context<'a> {
     pub(super) fn other_sets(&self) -> Vec<&ReplicaSet> {
         self.other_indices()
             .into_iter()
-            .filter_map(|index| self.replica_sets.get(index))
+            .filter_map(|index| self.set(index))
             .collect()
     }
 
     pub(super) fn all_sets(&self) -> Vec<&ReplicaSet> {
-        self.replica_sets.iter().collect()
+        self.replica_sets.iter().map(Arc::as_ref).collect()
     }
 
     /// Whether stable is the present pod template (also when neither is known yet).
@@ -241,6 +248,7 @@ impl<'a> Context<'a> {
         let Some(local) = self.replica_sets.get_mut(index) else {
             return;
         };
+        let local = Arc::make_mut(local);
         let mut latest = self.written.remove(&index).unwrap_or_else(|| local.clone());
         let replicas = local.replicas;
         change(local);

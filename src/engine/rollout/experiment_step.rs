@@ -343,7 +343,12 @@ mod tests {
     fn an_unknown_spec_ref_is_an_error() {
         let mut rollout = rollout();
         let canary = rollout.spec.strategy.canary.as_mut().unwrap();
-        canary.steps[1].experiment.as_mut().unwrap().templates[0].spec_ref = "old".into();
+        canary.steps.make_mut()[1]
+            .experiment
+            .as_mut()
+            .unwrap()
+            .templates[0]
+            .spec_ref = "old".into();
         let set = replica_set("x");
         assert!(experiment_of_step(&rollout, &set, &set).is_err());
         rollout.status.current_step_index = Some(0);

@@ -1,5 +1,6 @@
 //! What a rollout's spec refers to: its workload, and objects that must exist and fit.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,11 +18,11 @@ use super::conditions;
 use super::context::Context;
 
 /// The rollout with pod template and selector of its workloadRef, and the error if that fails.
-pub(super) fn resolve_workload(
-    rollout: &Rollout,
+pub(super) fn resolve_workload<'a>(
+    rollout: &'a Rollout,
     observed: &Observed,
-) -> (Rollout, Option<String>) {
-    let mut resolved = rollout.clone();
+) -> (Cow<'a, Rollout>, Option<String>) {
+    let mut resolved = Cow::Borrowed(rollout);
     let Some(reference) = &rollout.spec.workload_ref else {
         return (resolved, None);
     };
@@ -53,23 +54,24 @@ pub(super) fn resolve_workload(
         );
         return (resolved, Some(error));
     };
+    let copy = resolved.to_mut();
     if let Some(Value::Object(template)) = workload.pointer(template_path) {
-        resolved.spec.template = PodTemplate::from(template.clone());
-        resolved.spec.template_resolved_from_ref = true;
+        copy.spec.template = PodTemplate::from(template.clone());
+        copy.spec.template_resolved_from_ref = true;
     }
-    if resolved.spec.selector.is_none()
+    if copy.spec.selector.is_none()
         && let Some(selector) = selector_path
             .and_then(|path| workload.pointer(path))
             .and_then(|selector| serde_json::from_value::<LabelSelector>(selector.clone()).ok())
     {
-        resolved.spec.selector = Some(selector);
-        resolved.spec.selector_resolved_from_ref = true;
+        copy.spec.selector = Some(selector);
+        copy.spec.selector_resolved_from_ref = true;
     }
     let generation = workload
         .pointer("/metadata/generation")
         .and_then(Value::as_i64)
         .unwrap_or(0);
-    resolved.metadata.annotations.insert(
+    copy.metadata.annotations.insert(
         WORKLOAD_GENERATION_ANNOTATION.to_owned(),
         generation.to_string(),
     );
@@ -92,12 +94,13 @@ impl Context<'_> {
         match &wanted {
             Some(wanted) => {
                 self.rollout
+                    .to_mut()
                     .metadata
                     .annotations
                     .insert(key.to_owned(), wanted.clone());
             }
             None => {
-                self.rollout.metadata.annotations.remove(key);
+                self.rollout.to_mut().metadata.annotations.remove(key);
             }
         }
         self.act(Action::PatchRollout(RolloutPatch {
@@ -114,7 +117,7 @@ impl Context<'_> {
             spec,
             status,
             ..
-        } = &self.rollout;
+        } = self.rollout.as_ref();
         spec.workload_ref.is_none()
             && !status.phase.is_unset()
             && status.observed_generation == metadata.generation.to_string()

@@ -27,7 +27,7 @@ impl Context<'_> {
         order.extend(self.other_indices());
         let pods: Vec<Pod> = order
             .iter()
-            .filter_map(|index| self.replica_sets.get(*index))
+            .filter_map(|index| self.set(*index))
             .flat_map(|set| {
                 self.observed.pods.values().filter(|pod| {
                     pod.metadata
@@ -104,7 +104,7 @@ impl Context<'_> {
         }
         wanted.extend(self.other_indices().into_iter().map(|index| (index, None)));
         for (index, wanted) in wanted {
-            let Some(set) = self.replica_sets.get(index) else {
+            let Some(set) = self.set(index) else {
                 continue;
             };
             let before = metadata::injected_metadata(set);

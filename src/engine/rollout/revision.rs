@@ -25,7 +25,7 @@ impl Context<'_> {
     fn highest_other_revision(&self) -> i64 {
         (0..self.replica_sets.len())
             .filter(|index| Some(*index) != self.new)
-            .filter_map(|index| self.replica_sets.get(index))
+            .filter_map(|index| self.set(index))
             .map(ReplicaSet::revision)
             .max()
             .unwrap_or(0)
@@ -123,10 +123,11 @@ impl Context<'_> {
     }
 
     fn set_rollout_revision(&mut self, revision: String) {
-        let annotations = &mut self.rollout.metadata.annotations;
+        let annotations = &self.rollout.metadata.annotations;
         if annotations.get(REVISION_ANNOTATION) == Some(&revision) {
             return;
         }
+        let annotations = &mut self.rollout.to_mut().metadata.annotations;
         annotations.insert(REVISION_ANNOTATION.to_owned(), revision.clone());
         self.act(Action::PatchRollout(RolloutPatch {
             annotations: BTreeMap::from([(REVISION_ANNOTATION.to_owned(), Some(revision.clone()))]),

@@ -13,7 +13,7 @@ use super::{just_after, messages, replicas};
 impl Context<'_> {
     /// Scales a ReplicaSet and says so in an event; true if its size changes.
     pub(super) fn scale(&mut self, index: usize, replicas: i32) -> bool {
-        let Some(set) = self.replica_sets.get(index) else {
+        let Some(set) = self.set(index) else {
             return false;
         };
         let rollout_replicas = self.replicas();
@@ -158,7 +158,7 @@ impl Context<'_> {
 
     /// Notes a changed `spec.replicas` on a ReplicaSet whose size stays.
     fn sync_replicas_annotation(&mut self, index: usize) {
-        if let Some(set) = self.replica_sets.get(index) {
+        if let Some(set) = self.set(index) {
             let replicas = set.replicas;
             self.scale(index, replicas);
         }
@@ -180,11 +180,7 @@ impl Context<'_> {
     }
 
     fn remove_scale_down_deadline(&mut self, index: usize) {
-        if self
-            .replica_sets
-            .get(index)
-            .is_some_and(has_scale_down_deadline)
-        {
+        if self.set(index).is_some_and(has_scale_down_deadline) {
             self.update_set(index, |set| {
                 set.metadata
                     .annotations
@@ -217,7 +213,7 @@ impl Context<'_> {
         delayed: &mut i32,
         kept_size: i32,
     ) -> i32 {
-        let Some(set) = self.replica_sets.get(index) else {
+        let Some(set) = self.set(index) else {
             return 0;
         };
         let limit = self.scale_down_delay_revision_limit();
@@ -365,7 +361,7 @@ impl Context<'_> {
     /// Newest revision first.
     pub(super) fn sort_by_revision(&self, indices: &mut [usize]) {
         indices.sort_by_key(|index| {
-            std::cmp::Reverse(self.replica_sets.get(*index).map(|set| {
+            std::cmp::Reverse(self.set(*index).map(|set| {
                 (
                     set.revision(),
                     set.metadata.creation_timestamp,

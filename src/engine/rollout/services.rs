@@ -65,7 +65,7 @@ impl Context<'_> {
         index: Option<usize>,
         check_availability: bool,
     ) {
-        let Some(set) = index.and_then(|index| self.replica_sets.get(index)) else {
+        let Some(set) = index.and_then(|index| self.set(index)) else {
             return;
         };
         if name.is_empty() {

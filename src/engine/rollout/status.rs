@@ -1,5 +1,7 @@
 //! The rollout's next status: counts, promotion, conditions, phase.
 
+use std::sync::Arc;
+
 use crate::engine::{Event, REVISION_ANNOTATION, ReplicaSet};
 use crate::spec::analysis::AnalysisPhase;
 use crate::spec::meta::{ConditionStatus, LabelSelector};
@@ -17,7 +19,7 @@ impl Context<'_> {
     pub(super) fn total(&self, count: impl Fn(&ReplicaSet) -> i32) -> i32 {
         self.replica_sets
             .iter()
-            .map(count)
+            .map(|set| count(set))
             .fold(0, i32::saturating_add)
     }
 
@@ -463,7 +465,7 @@ impl Context<'_> {
         let failure = self
             .new_set()
             .into_iter()
-            .chain(&self.replica_sets)
+            .chain(self.replica_sets.iter().map(Arc::as_ref))
             .flat_map(|set| &set.status.conditions)
             .find_map(conditions::condition_of_replica_set);
         match failure {

@@ -5,10 +5,16 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::engine::POD_TEMPLATE_HASH_LABEL;
-use crate::sim::metrics::{MetricAnswer, MetricRequest, MetricSource, ScriptKey, ScriptedMetrics};
+use crate::providers::web;
+use crate::sim::metrics::{
+    MetricAnswer, MetricRequest, MetricSource, ScriptKey, ScriptedMetrics, answer,
+};
 use crate::spec::analysis::{AnalysisPhase, Metric};
 
 use super::MetricScript;
+
+/// Deepest field of `result` that a healthy answer is made for.
+const MAX_FIELD_DEPTH: usize = 16;
 
 /// Answers by script; a metric without one answers as a healthy service would.
 pub(in crate::sim) struct ScenarioMetrics {
@@ -63,19 +69,17 @@ impl ScenarioMetrics {
     }
 
     /// The first of some plausible answers that the metric's conditions take as a success.
-    fn healthy_answer(&mut self, request: &MetricRequest<'_>) -> Value {
+    fn healthy_answer(&mut self, request: &MetricRequest<'_>) -> MetricAnswer {
         let name = &request.metric.name;
-        if let Some(answer) = self.healthy.get(name) {
-            return answer.clone();
+        if let Some(value) = self.healthy.get(name) {
+            return answer(request, value);
         }
-        let answer = candidates(request.metric)
+        let healthy = candidates(request.metric)
             .into_iter()
-            .find(|candidate| {
-                let answer = answer_with(request, candidate.clone());
-                answer.measurement.phase == AnalysisPhase::Successful
-            })
+            .find(|value| answer(request, value).measurement.phase == AnalysisPhase::Successful)
             .unwrap_or_else(|| json!(1));
-        self.healthy.insert(name.clone(), answer.clone());
+        let answer = answer(request, &healthy);
+        self.healthy.insert(name.clone(), healthy);
         answer
     }
 }
@@ -83,8 +87,7 @@ impl ScenarioMetrics {
 impl MetricSource for ScenarioMetrics {
     fn measure(&mut self, request: &MetricRequest<'_>) -> MetricAnswer {
         if !self.scripted.contains(&request.metric.name) {
-            let answer = self.healthy_answer(request);
-            return answer_with(request, answer);
+            return self.healthy_answer(request);
         }
         if self.judges_release(request) {
             self.release.measure(request)
@@ -94,24 +97,87 @@ impl MetricSource for ScenarioMetrics {
     }
 }
 
-fn answer_with(request: &MetricRequest<'_>, answer: Value) -> MetricAnswer {
-    let script = BTreeMap::from([(request.metric.name.clone(), vec![answer])]);
-    ScriptedMetrics::new(ScriptKey::MetricName, script).measure(request)
+/// Values to try: common ones of healthy services, those that the conditions name and their
+/// neighbours; as they are, in a list, and under the fields of `result` that the conditions read.
+fn candidates(metric: &Metric) -> Vec<Value> {
+    let conditions = format!("{} {}", metric.success_condition, metric.failure_condition);
+    let mut values: Vec<Value> = vec![json!(1), json!(0), json!(100), json!(0.99), json!(0.01)];
+    let numbers = conditions.split(|letter: char| !(letter.is_ascii_digit() || letter == '.'));
+    for number in numbers.filter_map(|text| text.parse::<f64>().ok()) {
+        values.extend([number, number * 1.01 + 0.001, number * 0.99 - 0.001].map(|it| json!(it)));
+    }
+    values.extend(quoted_texts(&conditions).map(|text| json!(text)));
+    values.extend(["true", "ok", "OK", "healthy", "Successful"].map(|text| json!(text)));
+    values.extend([json!(true), json!(false)]);
+    let paths = fields_read(&conditions);
+    let lists = values.iter().map(|value| json!([value]));
+    let mut candidates: Vec<Value> = values.iter().cloned().chain(lists).collect();
+    candidates.push(json!([]));
+    if let Some(first) = paths.first() {
+        // One field is tried with every value, the others follow it or stay at the first that fits.
+        for value in &values {
+            for other in [value, &json!(1), &json!(0), &json!(true)] {
+                let mut object = json!({});
+                for path in &paths {
+                    let value = if path == first { value } else { other };
+                    insert(&mut object, path, value.clone());
+                }
+                let web = (metric.provider.web.as_ref()).filter(|web| !web.json_path.is_empty());
+                let document = web.and_then(|web| web::document(web, object.clone()));
+                candidates.push(document.unwrap_or(object));
+            }
+        }
+    }
+    candidates
 }
 
-/// Common values of healthy services, then the neighbours of numbers in the conditions.
-fn candidates(metric: &Metric) -> Vec<Value> {
-    let mut numbers = vec![1.0, 0.0, 100.0, 0.99, 0.01, 10.0];
-    let conditions = format!("{} {}", metric.success_condition, metric.failure_condition);
-    let written: Vec<f64> = conditions
-        .split(|letter: char| !(letter.is_ascii_digit() || letter == '.'))
-        .filter_map(|text| text.parse().ok())
-        .collect();
-    for number in written {
-        numbers.extend([number, number * 1.01 + 0.001, number * 0.99 - 0.001]);
+/// Texts in single or double quotes.
+fn quoted_texts(conditions: &str) -> impl Iterator<Item = &str> {
+    ['"', '\'']
+        .into_iter()
+        .flat_map(move |quote| conditions.split(quote).skip(1).step_by(2))
+}
+
+/// The `a.b` of each `result.a.b`, each once.
+fn fields_read(conditions: &str) -> Vec<Vec<&str>> {
+    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let mut paths: Vec<Vec<&str>> = Vec::new();
+    for text in conditions.split("result.").skip(1) {
+        let end = text
+            .find(|letter: char| !is_word(letter) && letter != '.')
+            .unwrap_or(text.len());
+        let path = text.get(..end).unwrap_or_default();
+        let path: Vec<&str> = path.split('.').filter(|name| !name.is_empty()).collect();
+        if !path.is_empty() && path.len() <= MAX_FIELD_DEPTH && !paths.contains(&path) {
+            paths.push(path);
+        }
     }
-    let mut candidates: Vec<Value> = numbers.iter().map(|number| json!(number)).collect();
-    candidates.extend(["true", "ok", "OK", "healthy", "Successful"].map(|text| json!(text)));
-    candidates.extend([json!(true), json!([])]);
-    candidates
+    paths
+}
+
+fn insert(object: &mut Value, path: &[&str], value: Value) {
+    let Some((first, rest)) = path.split_first() else {
+        *object = value;
+        return;
+    };
+    if !object.is_object() {
+        *object = json!({});
+    }
+    if let Some(fields) = object.as_object_mut() {
+        insert(fields.entry(*first).or_insert(Value::Null), rest, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_and_texts_of_conditions_are_tried() {
+        let metric = Metric {
+            success_condition: "result.status == 'up' && result.data.ok == true".into(),
+            ..Metric::default()
+        };
+        assert!(candidates(&metric).contains(&json!({"status": "up", "data": {"ok": true}})));
+    }
 }

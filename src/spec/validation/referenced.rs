@@ -132,7 +132,7 @@ fn validate_merge(
         .strategy
         .canary
         .iter()
-        .flat_map(|canary| &canary.steps);
+        .flat_map(|canary| canary.steps.iter());
     let rules: Vec<(&[DryRun], &[MeasurementRetention])> = steps
         .filter_map(|step| step.analysis.as_ref())
         .map(|analysis| {
