@@ -5,6 +5,10 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use rollproof::sim::scenario::Scenario;
 use serde_json::{Value, json};
 
+/// As the command has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn objects(pause: &str) -> Vec<Value> {
     let steps: Vec<Value> = [10, 25, 50, 75]
         .iter()
