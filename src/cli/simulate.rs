@@ -142,7 +142,8 @@ pub(super) fn read_objects(
         .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
         .collect();
     let (bundle, mut found) = Bundle::read(sources, &named);
-    found.extend(bundle.missing_references());
+    let missing = bundle.missing_references();
+    found.extend(missing.into_iter().map(|(_, problem)| problem));
     if problems::show(sources, &found) {
         return Ok(None);
     }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::context::Refusal;
 use super::rule::Rule;
 use super::settings::{Level, Settings};
 use crate::source::{Problem, Severity, Span};
@@ -168,7 +169,11 @@ impl<'s> Findings<'s> {
     }
 
     /// Reports a problem of reading as it is.
-    pub(super) fn report_problem(&mut self, problem: &Problem, object: Option<&Object>) {
+    pub(super) fn report_problem(
+        &mut self,
+        problem: &Problem,
+        object: Option<&Object>,
+    ) -> &mut Finding {
         let Problem {
             severity,
             code: _,
@@ -182,6 +187,13 @@ impl<'s> Findings<'s> {
         finding.severity = *severity;
         finding.help.clone_from(help);
         finding.related.clone_from(related);
+        finding
+    }
+
+    /// Reports what the controller refuses, in its words.
+    pub(super) fn report_refusal(&mut self, refusal: &Refusal<'_>) -> &mut Finding {
+        let message = refusal.error.to_string();
+        self.report(refusal.object, refusal.path.clone(), message)
     }
 
     fn push(

@@ -7,6 +7,7 @@ pub mod conditions;
 pub mod job;
 pub mod json_path;
 pub mod prometheus;
+pub mod settings;
 pub mod web;
 
 use std::collections::BTreeMap;

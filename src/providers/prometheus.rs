@@ -8,6 +8,7 @@ use crate::expr;
 use crate::spec::metric_provider::PrometheusMetric;
 use crate::time::{Duration, Timestamp};
 
+use super::settings::{SettingsError, time_of};
 use super::{Answer, Request, Response};
 
 /// How long an answer is waited for where the metric does not say.
@@ -23,29 +24,7 @@ pub fn timeout(metric: &PrometheusMetric) -> Duration {
 /// # Errors
 /// Settings that the reference refuses, in its words; range queries, which are not known here yet.
 pub fn request(metric: &PrometheusMetric, now: Timestamp) -> Result<Request, String> {
-    if metric.timeout.is_some_and(|seconds| seconds < 0) {
-        return Err("prometheus timeout should not be negative".into());
-    }
-    if metric.address.is_empty() {
-        return Err("prometheus address is not configured".into());
-    }
-    if !is_url(&metric.address) {
-        return Err("prometheus address is not is url format".into());
-    }
-    let basic = &metric.authentication.basic_auth;
-    match (basic.username.is_empty(), basic.password.is_empty()) {
-        (true, false) => {
-            return Err(
-                "missing mandatory parameter in metric for basic auth setup: username".into(),
-            );
-        }
-        (false, true) => {
-            return Err(
-                "missing mandatory parameter in metric for basic auth setup: password".into(),
-            );
-        }
-        (true, true) | (false, false) => {}
-    }
+    check_settings(metric).map_err(|error| error.message)?;
     if metric.range_query.is_some() {
         return Err("rangeQuery is not supported".into());
     }
@@ -72,6 +51,60 @@ pub fn request(metric: &PrometheusMetric, now: Timestamp) -> Result<Request, Str
         insecure: metric.insecure,
         timeout: timeout(metric),
     })
+}
+
+/// Checks what is checked before a query is sent. An address can also come from the environment of
+/// the controller; without one the reference refuses.
+///
+/// # Errors
+/// The first mistake, in the reference's words.
+pub fn check_settings(metric: &PrometheusMetric) -> Result<(), SettingsError> {
+    let refuse = |field: &str, message: &str| Err(SettingsError::new(field, message));
+    if metric.timeout.is_some_and(|seconds| seconds < 0) {
+        return refuse(
+            "prometheus.timeout",
+            "prometheus timeout should not be negative",
+        );
+    }
+    if metric.address.is_empty() {
+        return refuse("prometheus", "prometheus address is not configured");
+    }
+    if !is_url(&metric.address) {
+        return refuse("prometheus", "prometheus address is not is url format");
+    }
+    let basic = &metric.authentication.basic_auth;
+    let lacks = match (basic.username.is_empty(), basic.password.is_empty()) {
+        (true, false) => Some("username"),
+        (false, true) => Some("password"),
+        (true, true) | (false, false) => None,
+    };
+    if let Some(part) = lacks {
+        let message = format!("missing mandatory parameter in metric for basic auth setup: {part}");
+        return refuse("prometheus", &message);
+    }
+    let oauth = &metric.authentication.oauth2;
+    if !oauth.token_url.is_empty() && (oauth.client_id.is_empty() || oauth.client_secret.is_empty())
+    {
+        return refuse(
+            "prometheus",
+            "missing mandatory parameter in metric for OAuth2 setup",
+        );
+    }
+    let Some(range) = &metric.range_query else {
+        return Ok(());
+    };
+    for (part, expression) in [("start", &range.start), ("end", &range.end)] {
+        if let Err(reason) = time_of(expression) {
+            let field = format!("prometheus.rangeQuery.{part}");
+            let message = format!("failed to parse rangeQuery.{part} as time: {reason}");
+            return refuse(&field, &message);
+        }
+    }
+    if let Err(reason) = range.step.parse() {
+        let message = format!("failed to parse rangeQuery.step as duration: {reason}");
+        return refuse("prometheus.rangeQuery.step", &message);
+    }
+    Ok(())
 }
 
 /// What an answer of the HTTP API means.

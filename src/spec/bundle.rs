@@ -17,7 +17,8 @@ use super::rollout::Rollout;
 use super::yaml::{self, Comment, Kind, Node, Value};
 use crate::source::{Problem, Severity, SourceId, Sources, Span};
 
-pub use references::{InNamespace, Reference};
+pub use decode_object::{TYPE_CODE, is_rollouts_kind};
+pub use references::{InNamespace, REFERENCE_MISSING, Reference, TEMPLATE_MISSING};
 pub use workload::Workload;
 
 /// API group of Argo Rollouts.
@@ -405,7 +406,7 @@ impl Reader {
             self.problems.push(
                 Problem::error(
                     "object-version",
-                    format!("{kind} has no version `{version}`"),
+                    format!("`kind`: {kind} has no version `{version}`"),
                     node.span_of("apiVersion").best(),
                 )
                 .with_help(format!("write {ROLLOUTS_GROUP}/{ROLLOUTS_VERSION}")),

@@ -202,14 +202,7 @@ impl<'b> MetricView<'b> {
         arguments: &Arc<Vec<ArgumentView>>,
         dry_run: &[Regex],
     ) -> Self {
-        let values: Vec<Argument> = arguments
-            .iter()
-            .map(|argument| Argument {
-                name: argument.name.clone(),
-                value: Some(argument.value.clone().unwrap_or_else(|| "1".to_owned())),
-                value_from: None,
-            })
-            .collect();
+        let values = valued(arguments, STAND_IN);
         let (metric, unresolved) = match resolve_metric_arguments(written, &values) {
             Ok(metric) => (metric, None),
             Err(reason) => (written.clone(), Some(reason)),
@@ -237,6 +230,11 @@ impl<'b> MetricView<'b> {
             arguments: Arc::clone(arguments),
             path,
         }
+    }
+
+    /// The metric with another value for the arguments that have none; `None` where that fails.
+    pub fn filled_with(&self, stand_in: &str) -> Option<Metric> {
+        resolve_metric_arguments(self.written, &valued(&self.arguments, stand_in)).ok()
     }
 
     /// Path in [`Self::object`] of a field of the metric.
@@ -307,6 +305,25 @@ impl<'b> MetricView<'b> {
         let only = set.next();
         if set.next().is_some() { None } else { only }
     }
+}
+
+/// What arguments without a value are filled in with.
+const STAND_IN: &str = "1";
+
+fn valued(arguments: &[ArgumentView], stand_in: &str) -> Vec<Argument> {
+    arguments
+        .iter()
+        .map(|argument| Argument {
+            name: argument.name.clone(),
+            value: Some(
+                argument
+                    .value
+                    .clone()
+                    .unwrap_or_else(|| stand_in.to_owned()),
+            ),
+            value_from: None,
+        })
+        .collect()
 }
 
 /// The patterns of dry-run rules; those that are none match nothing.

@@ -2,6 +2,7 @@
 
 mod analysis;
 mod query;
+mod refusals;
 mod resolve;
 mod rollout;
 mod text_places;
@@ -20,6 +21,7 @@ pub use analysis::{
     MissingTemplate, STABLE_HASH, TemplateUse,
 };
 pub use query::{ConditionView, FilledText, Placeholder, QueryView};
+pub use refusals::{Refusal, RefusalKind};
 pub use rollout::{RolloutView, ServiceUse};
 pub use text_places::TextPlaces;
 
@@ -31,6 +33,8 @@ pub struct Context<'b> {
     /// Problems of reading.
     pub problems: Vec<Problem>,
     pub settings: &'b Settings,
+    /// What is referred to and not among the files, with the object that refers to it.
+    pub missing: Vec<(&'b Object, Problem)>,
     /// All rollouts that could be typed.
     pub rollouts: Vec<RolloutView<'b>>,
     /// Analyses of Experiments, and AnalysisRuns.
@@ -53,6 +57,7 @@ impl<'b> Context<'b> {
             bundle,
             problems,
             settings,
+            missing: bundle.missing_references(),
             rollouts: Vec::new(),
             runs: Vec::new(),
             templates: Vec::new(),
@@ -116,6 +121,13 @@ impl<'b> Context<'b> {
                 .filter(move |metric| !(is_used && metric.has_stand_ins()))
                 .map(move |metric| (analysis, metric))
         })
+    }
+
+    /// The object that holds a place.
+    pub fn object_at(&self, span: Option<Span>) -> Option<&'b Object> {
+        let span = span?;
+        let objects = self.bundle.objects();
+        objects.iter().find(|object| object.span.holds(span))
     }
 
     /// HorizontalPodAutoscalers and KEDA ScaledObjects on an object of the namespace.

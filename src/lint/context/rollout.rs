@@ -2,6 +2,7 @@
 
 use super::Index;
 use super::analysis::{AnalysisPlace, AnalysisUse};
+use super::refusals::{Refusal, refusals};
 use super::resolve::{Wanted, given_by_rollout, resolve};
 use crate::engine::rollout::replicas::{ReplicaCounts, pods_for_weight};
 use crate::source::{Sources, Span};
@@ -25,6 +26,8 @@ pub struct RolloutView<'b> {
     pub workload_autoscalers: Vec<&'b Object>,
     /// Ingresses with a backend that is one of its services.
     pub ingresses: Vec<&'b Object>,
+    /// What the controller refuses.
+    pub refusals: Vec<Refusal<'b>>,
     /// In the order pre-promotion, post-promotion, background, steps.
     pub analyses: Vec<AnalysisUse<'b>>,
 }
@@ -50,9 +53,11 @@ impl<'b> RolloutView<'b> {
         written: &'b Rollout,
     ) -> Self {
         let namespace = object.namespace_or_default();
+        let mut written = written.clone();
+        namespace.clone_into(&mut written.metadata.namespace);
         let mut rollout = written.clone();
-        namespace.clone_into(&mut rollout.metadata.namespace);
         let workload = bundle.resolve_workload(&mut rollout);
+        let refusals = refusals(bundle, object, &written, &rollout, &workload);
         let services: Vec<ServiceUse<'b>> = referenced_services(&rollout)
             .into_iter()
             .map(|(role, name)| service_use(bundle, object, role, name))
@@ -78,6 +83,7 @@ impl<'b> RolloutView<'b> {
         Self {
             object,
             workload,
+            refusals,
             services,
             autoscalers: index.autoscalers_of(namespace, "Rollout", &object.name),
             workload_autoscalers,

@@ -1,16 +1,40 @@
 //! All rules, one file each: add a file, its `mod` line and its line in [`RULES`].
 
 mod analysis_empty_result_passes;
+mod analysis_invalid_analysis;
+mod analysis_invalid_condition;
+mod analysis_invalid_provider;
+mod analysis_invalid_query;
 mod canary_oversized_first_weight;
+mod experiment_invalid_experiment;
+mod read_invalid_object;
 mod read_invalid_yaml;
+mod reference_unknown_reference;
+mod reference_unknown_template;
+mod rollout_invalid_pod_template;
+mod rollout_invalid_reference;
+mod rollout_invalid_rollout;
+mod schema_invalid_type;
 
 use super::rule::Rule;
 
 /// Every rule, in any order.
 pub static RULES: &[&Rule] = &[
     &analysis_empty_result_passes::RULE,
+    &analysis_invalid_analysis::RULE,
+    &analysis_invalid_condition::RULE,
+    &analysis_invalid_provider::RULE,
+    &analysis_invalid_query::RULE,
     &canary_oversized_first_weight::RULE,
+    &experiment_invalid_experiment::RULE,
+    &read_invalid_object::RULE,
     &read_invalid_yaml::RULE,
+    &reference_unknown_reference::RULE,
+    &reference_unknown_template::RULE,
+    &rollout_invalid_pod_template::RULE,
+    &rollout_invalid_reference::RULE,
+    &rollout_invalid_rollout::RULE,
+    &schema_invalid_type::RULE,
 ];
 
 /// The rule of a name.

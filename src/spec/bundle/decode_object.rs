@@ -10,12 +10,13 @@ use crate::spec::decode::{DecodeError, decode as decode_json};
 use crate::spec::yaml::{Node, Step, Value, path};
 
 /// The code of type errors.
-pub(super) const TYPE_CODE: &str = "object-type";
+pub const TYPE_CODE: &str = "object-type";
 
 /// Type errors that are looked for in one object.
 const ERRORS_MAX: usize = 20;
 
-pub(super) fn is_rollouts_kind(kind: &str) -> bool {
+/// Whether a kind is one of Argo Rollouts.
+pub fn is_rollouts_kind(kind: &str) -> bool {
     matches!(
         kind,
         "Rollout" | "AnalysisTemplate" | "ClusterAnalysisTemplate" | "AnalysisRun" | "Experiment"

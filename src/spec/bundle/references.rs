@@ -16,6 +16,11 @@ use crate::spec::validation::{ReferenceSource, virtual_service_name};
 const TEMPLATE: &str = "AnalysisTemplate";
 const CLUSTER_TEMPLATE: &str = "ClusterAnalysisTemplate";
 
+/// The code of problems about analysis templates that are not among the files.
+pub const TEMPLATE_MISSING: &str = "template-missing";
+/// The code of problems about all else that is not among the files.
+pub const REFERENCE_MISSING: &str = "reference-missing";
+
 /// A name in an object that stands for another object.
 #[derive(Clone, Debug)]
 pub struct Reference<'b> {
@@ -76,16 +81,18 @@ impl Bundle {
         walk.found
     }
 
-    /// What the objects refer to and none of the files holds: warnings, as it may be in the cluster;
+    /// What the objects refer to and none of the files holds, each with the object in which the
+    /// name stands: warnings, as it may be in the cluster;
     /// of secrets, which seldom lie beside manifests, only a note.
-    pub fn missing_references(&self) -> Vec<Problem> {
-        let mut problems: Vec<Problem> = Vec::new();
+    pub fn missing_references(&self) -> Vec<(&Object, Problem)> {
+        let mut problems: Vec<(&Object, Problem)> = Vec::new();
         let mut shown = BTreeSet::new();
         for object in &self.objects {
             for reference in self.references(object) {
                 // A template's own needs come up again through all that use it.
                 if reference.resolved.is_none() && shown.insert(reference.span) {
-                    problems.push(self.describe_missing(&reference));
+                    let problem = self.describe_missing(&reference);
+                    problems.push((reference.from, problem));
                 }
             }
         }
@@ -104,8 +111,13 @@ impl Bundle {
         } else {
             format!(" in namespace `{namespace}`")
         };
+        let code = if matches!(kind.as_str(), TEMPLATE | CLUSTER_TEMPLATE) {
+            TEMPLATE_MISSING
+        } else {
+            REFERENCE_MISSING
+        };
         let mut problem = Problem::warning(
-            "reference-missing",
+            code,
             format!("no {kind} `{name}`{place} among the files"),
             reference.span,
         );

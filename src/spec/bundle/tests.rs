@@ -200,14 +200,18 @@ metadata: {name: web, namespace: elsewhere}
             "-Secret prom t.yaml:6:52",
         ]
     );
-    let missing = bundle.missing_references();
+    let missing: Vec<Problem> = bundle
+        .missing_references()
+        .into_iter()
+        .map(|(_, problem)| problem)
+        .collect();
     assert_eq!(
         shown(&sources, &missing),
         [
             "reference-missing 5:62",
-            "reference-missing 9:22",
-            "reference-missing 8:22",
-            "reference-missing 9:19",
+            "template-missing 9:22",
+            "template-missing 8:22",
+            "template-missing 9:19",
             "reference-missing 6:52",
         ]
     );
