@@ -1,18 +1,22 @@
 //! Aggregations: one value a group (`sum`), or some of a group's series (`topk`).
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::annotations::{Note, Operation};
+use fnv::FnvHasher;
+
+use super::annotations::{Annotations, Note, Operation};
 use super::ast::{AggregateOp, Span};
 use super::eval::plan::{AggregatePlan, NodeKind, go_max, go_min};
 use super::eval::{
-    Collector, EvalError, Evaluator, FloatPoint, HistogramPoint, PointValue, Series, Steps, Walker,
+    Collector, EvalError, Evaluator, FloatPoint, HistogramPoint, PassingSeries, PointValue, Series,
+    StepCursor, Steps, Walker,
 };
 use super::functions::ordering::nan_last;
 use super::functions::quantile::quantile;
 use super::histogram::{Compensation, Histogram, HistogramMean, ResetHint};
-use super::labels::{Labels, is_valid_name};
+use super::labels::{Labels, METRIC_NAME, is_metadata, is_valid_name};
 use super::{gofmt, kahan};
 
 pub(crate) fn eval(
@@ -28,20 +32,20 @@ pub(crate) fn eval(
         Some(parameter) => (evaluator.eval_scalar(parameter, steps)?, parameter.span),
         None => (Vec::new(), span),
     };
-    let input = evaluator.eval(&plan.node, steps)?;
-    let groups = Groups::of(&input, plan.without, plan.grouping);
+    let groups = Groups::new(plan.without, plan.grouping);
     match plan.op {
         AggregateOp::Topk
         | AggregateOp::Bottomk
         | AggregateOp::Limitk
         | AggregateOp::LimitRatio => {
+            let input = evaluator.eval(&plan.node, steps)?;
             let selection = Selection {
                 op: plan.op,
                 parameters,
                 span,
                 parameter_span,
             };
-            selection.eval(evaluator, &input, &groups, steps)
+            selection.eval(evaluator, &input, groups, steps)
         }
         AggregateOp::Avg
         | AggregateOp::Count
@@ -52,36 +56,60 @@ pub(crate) fn eval(
         | AggregateOp::Quantile
         | AggregateOp::Stddev
         | AggregateOp::Stdvar
-        | AggregateOp::Sum => {
-            if plan.op == AggregateOp::Quantile {
-                check_quantiles(evaluator, &parameters, parameter_span);
-            }
-            reduce(evaluator, plan, &parameters, &input, &groups, steps)
-        }
+        | AggregateOp::Sum => reduce(evaluator, plan, &parameters, parameter_span, groups, steps),
     }
 }
 
-/// Which group each input series belongs to; groups in the order they come up.
-struct Groups {
+/// The groups met so far, in the order they came up.
+struct Groups<'e> {
+    without: bool,
+    grouping: &'e [String],
     labels: Vec<Labels>,
-    of_series: Vec<usize>,
+    /// By the hash of their labels; of equal hashes the second number counts on. Looked up only.
+    index: BTreeMap<(u64, u32), usize>,
 }
 
-impl Groups {
-    fn of(input: &[Series], without: bool, grouping: &[String]) -> Self {
-        let mut index: BTreeMap<Labels, usize> = BTreeMap::new();
-        let mut labels: Vec<Labels> = Vec::new();
-        let of_series = input
-            .iter()
-            .map(|one| {
-                let key = group_key(&one.labels, without, grouping);
-                *index.entry(key).or_insert_with_key(|key| {
-                    labels.push(key.clone());
-                    labels.len() - 1
-                })
+impl<'e> Groups<'e> {
+    fn new(without: bool, grouping: &'e [String]) -> Self {
+        Self {
+            without,
+            grouping,
+            labels: Vec::new(),
+            index: BTreeMap::new(),
+        }
+    }
+
+    /// The number of the group of a series; `nameless` if its metadata is not to be seen. Builds
+    /// no labels unless the group is new.
+    fn of(&mut self, labels: &Labels, nameless: bool) -> usize {
+        let key = || {
+            labels.iter().filter(|(name, _)| {
+                let named = self.grouping.iter().any(|n| n == name);
+                let kept = if self.without {
+                    !named && *name != METRIC_NAME
+                } else {
+                    named
+                };
+                kept && !(nameless && is_metadata(name))
             })
-            .collect();
-        Self { labels, of_series }
+        };
+        let mut hasher = FnvHasher::default();
+        for label in key() {
+            label.hash(&mut hasher);
+        }
+        let mut place = (hasher.finish(), 0);
+        while let Some(group) = self.index.get(&place) {
+            let known = self.labels.get(*group);
+            if known.is_some_and(|known| known.iter().eq(key())) {
+                return *group;
+            }
+            place.1 += 1;
+        }
+        let group = self.labels.len();
+        let labels = Labels::new(key());
+        self.index.insert(place, group);
+        self.labels.push(labels);
+        group
     }
 }
 
@@ -126,6 +154,26 @@ enum Histograms {
     Mean(HistogramMean),
 }
 
+/// What the floats of a group come to.
+#[derive(Default)]
+enum Floats {
+    #[default]
+    None,
+    Sum {
+        sum: f64,
+        compensation: f64,
+    },
+    Mean(kahan::Mean),
+    /// The least or the greatest.
+    Extreme(f64),
+    /// Mean, and sum of the squared distances from it.
+    Spread {
+        mean: f64,
+        squares: f64,
+    },
+    Values(Vec<f64>),
+}
+
 /// A group at one step.
 #[derive(Default)]
 struct Accumulator {
@@ -137,12 +185,8 @@ struct Accumulator {
     no_reset_seen: bool,
     drop_name: bool,
     count: f64,
-    value: f64,
-    mean: f64,
-    compensation: f64,
-    floats: Option<kahan::Mean>,
+    floats: Floats,
     histograms: Option<Box<Histograms>>,
-    values: Vec<f64>,
 }
 
 impl Accumulator {
@@ -159,41 +203,50 @@ fn reduce(
     evaluator: &mut Evaluator<'_>,
     plan: &AggregatePlan<'_>,
     parameters: &[f64],
-    input: &[Series],
-    groups: &Groups,
+    parameter_span: Span,
+    mut groups: Groups<'_>,
     steps: Steps,
 ) -> Result<Vec<Series>, EvalError> {
     let count = steps.count();
     let span = plan.node.span;
-    evaluator.spend(groups.labels.len().saturating_mul(count))?;
-    let mut rows: Vec<Vec<Accumulator>> = Vec::with_capacity(groups.labels.len());
-    for _ in &groups.labels {
-        rows.push(
-            std::iter::repeat_with(Accumulator::default)
-                .take(count)
-                .collect(),
-        );
-    }
-    for (one, group) in input.iter().zip(&groups.of_series) {
-        evaluator.spend(one.floats.len() + one.histograms.len())?;
-        let Some(row) = rows.get_mut(*group) else {
-            continue;
+    let mut rows: Vec<Vec<Accumulator>> = Vec::new();
+    // Kept apart, because they count as given after all those of the input.
+    let mut notes = Annotations::default();
+    evaluator.for_each(&plan.node, steps, &mut |evaluator, series| {
+        let group = groups.of(series.labels, series.nameless);
+        if group == rows.len() {
+            evaluator.spend(count)?;
+            rows.push(
+                std::iter::repeat_with(Accumulator::default)
+                    .take(count)
+                    .collect(),
+            );
+        }
+        evaluator.spend(series.floats.len() + series.histograms.len())?;
+        let Some(row) = rows.get_mut(group) else {
+            return Ok(());
         };
-        for point in &one.floats {
-            if let Some(accumulator) = row.get_mut(steps.index(point.time)) {
-                add_float(plan.op, accumulator, point.value, one.drop_name);
+        let mut cursor = StepCursor::new(steps);
+        for point in series.floats.iter() {
+            if let Some(accumulator) = row.get_mut(cursor.index(point.time)) {
+                add_float(plan.op, accumulator, point.value, series.drop_name);
             }
         }
-        for point in &one.histograms {
-            if let Some(accumulator) = row.get_mut(steps.index(point.time)) {
-                add_histogram(evaluator, plan.op, accumulator, &point.histogram, one, span);
+        for point in series.histograms.iter() {
+            if let Some(accumulator) = row.get_mut(cursor.index(point.time)) {
+                let histogram = &point.histogram;
+                add_histogram(&mut notes, plan.op, accumulator, histogram, &series, span);
             }
         }
+        Ok(())
+    })?;
+    if plan.op == AggregateOp::Quantile {
+        check_quantiles(evaluator, parameters, parameter_span);
     }
     let mut out = Vec::with_capacity(rows.len());
-    for (labels, row) in groups.labels.iter().zip(rows) {
+    for (labels, row) in groups.labels.into_iter().zip(rows) {
         let mut series = Series {
-            labels: labels.clone(),
+            labels,
             ..Series::default()
         };
         for ((step, time), accumulator) in steps.iter().enumerate().zip(row) {
@@ -202,7 +255,7 @@ fn reduce(
             }
             let q = parameters.get(step).copied().unwrap_or(f64::NAN);
             let drop_name = accumulator.drop_name;
-            match finish(evaluator, plan.op, accumulator, q, span) {
+            match finish(&mut notes, plan.op, accumulator, q, span) {
                 None => continue,
                 Some(Finished::Float(value)) => series.floats.push(FloatPoint { time, value }),
                 Some(Finished::Histogram(histogram)) => {
@@ -218,6 +271,7 @@ fn reduce(
             out.push(series);
         }
     }
+    evaluator.annotations.merge(notes);
     Ok(out)
 }
 
@@ -225,55 +279,65 @@ fn add_float(op: AggregateOp, group: &mut Accumulator, value: f64, drop_name: bo
     if group.incompatible {
         return;
     }
-    let first = !group.seen;
     group.seen = true;
     group.drop_name |= drop_name;
     group.has_float = true;
     group.count += 1.0;
-    match op {
-        AggregateOp::Sum if first => group.value = value,
-        AggregateOp::Sum => {
-            (group.value, group.compensation) = kahan::add(value, group.value, group.compensation);
+    match (op, &mut group.floats) {
+        (AggregateOp::Sum, Floats::Sum { sum, compensation }) => {
+            (*sum, *compensation) = kahan::add(value, *sum, *compensation);
         }
-        AggregateOp::Avg => match &mut group.floats {
-            Some(mean) => mean.add(value),
-            None => group.floats = Some(kahan::Mean::new(value)),
-        },
-        AggregateOp::Max if first || group.value < value || group.value.is_nan() => {
-            group.value = value
-        }
-        AggregateOp::Min if first || group.value > value || group.value.is_nan() => {
-            group.value = value
-        }
-        AggregateOp::Stddev | AggregateOp::Stdvar => {
-            if first {
-                group.mean = value;
-                group.value = if value.is_finite() { 0.0 } else { f64::NAN };
-            } else {
-                let delta = value - group.mean;
-                group.mean += delta / group.count;
-                group.value += delta * (value - group.mean);
+        (AggregateOp::Sum, floats) => {
+            *floats = Floats::Sum {
+                sum: value,
+                compensation: 0.0,
             }
         }
-        AggregateOp::Quantile => group.values.push(value),
-        AggregateOp::Max
-        | AggregateOp::Min
-        | AggregateOp::Count
-        | AggregateOp::Group
-        | AggregateOp::CountValues
-        | AggregateOp::Topk
-        | AggregateOp::Bottomk
-        | AggregateOp::Limitk
-        | AggregateOp::LimitRatio => {}
+        (AggregateOp::Avg, Floats::Mean(mean)) => mean.add(value),
+        (AggregateOp::Avg, floats) => *floats = Floats::Mean(kahan::Mean::new(value)),
+        (AggregateOp::Max, Floats::Extreme(most)) => {
+            if *most < value || most.is_nan() {
+                *most = value;
+            }
+        }
+        (AggregateOp::Min, Floats::Extreme(least)) => {
+            if *least > value || least.is_nan() {
+                *least = value;
+            }
+        }
+        (AggregateOp::Max | AggregateOp::Min, floats) => *floats = Floats::Extreme(value),
+        (AggregateOp::Stddev | AggregateOp::Stdvar, Floats::Spread { mean, squares }) => {
+            let delta = value - *mean;
+            *mean += delta / group.count;
+            *squares += delta * (value - *mean);
+        }
+        (AggregateOp::Stddev | AggregateOp::Stdvar, floats) => {
+            *floats = Floats::Spread {
+                mean: value,
+                squares: if value.is_finite() { 0.0 } else { f64::NAN },
+            }
+        }
+        (AggregateOp::Quantile, Floats::Values(values)) => values.push(value),
+        (AggregateOp::Quantile, floats) => *floats = Floats::Values(vec![value]),
+        (
+            AggregateOp::Count
+            | AggregateOp::Group
+            | AggregateOp::CountValues
+            | AggregateOp::Topk
+            | AggregateOp::Bottomk
+            | AggregateOp::Limitk
+            | AggregateOp::LimitRatio,
+            _,
+        ) => {}
     }
 }
 
 fn add_histogram(
-    evaluator: &mut Evaluator<'_>,
+    notes: &mut Annotations,
     op: AggregateOp,
     group: &mut Accumulator,
     histogram: &Arc<Histogram>,
-    series: &Series,
+    series: &PassingSeries<'_>,
     span: Span,
 ) {
     match op {
@@ -282,7 +346,7 @@ fn add_histogram(
         | AggregateOp::Stddev
         | AggregateOp::Stdvar
         | AggregateOp::Quantile => {
-            evaluator.note(
+            notes.add(
                 Note::HistogramIgnoredInAggregation {
                     aggregation: op.text(),
                 },
@@ -336,12 +400,16 @@ fn add_histogram(
     match combined {
         Ok(combined) => {
             if combined.bounds_reconciled {
-                evaluator.note(Note::MismatchedCustomBuckets(Operation::Aggregation), span);
+                notes.add(Note::MismatchedCustomBuckets(Operation::Aggregation), span);
             }
         }
         Err(_) => {
-            let metric = series.labels.metric_name().to_owned();
-            evaluator.note(Note::MixedExponentialCustom { metric }, span);
+            let metric = if series.nameless {
+                String::new()
+            } else {
+                series.labels.metric_name().to_owned()
+            };
+            notes.add(Note::MixedExponentialCustom { metric }, span);
             group.incompatible = true;
         }
     }
@@ -353,7 +421,7 @@ enum Finished {
 }
 
 fn finish(
-    evaluator: &mut Evaluator<'_>,
+    notes: &mut Annotations,
     op: AggregateOp,
     group: Accumulator,
     q: f64,
@@ -361,14 +429,14 @@ fn finish(
 ) -> Option<Finished> {
     if matches!(op, AggregateOp::Sum | AggregateOp::Avg) {
         if group.has_float && group.has_histogram {
-            evaluator.note(Note::MixedFloatsHistogramsInAggregation, span);
+            notes.add(Note::MixedFloatsHistogramsInAggregation, span);
             return None;
         }
         if group.incompatible {
             return None;
         }
         if group.reset_seen && group.no_reset_seen {
-            evaluator.note(Note::ResetCollision(Operation::Aggregation), span);
+            notes.add(Note::ResetCollision(Operation::Aggregation), span);
         }
         if let Some(histograms) = group.histograms {
             let mut result = match *histograms {
@@ -388,23 +456,30 @@ fn finish(
         }
     }
     Some(Finished::Float(match op {
-        AggregateOp::Sum => group.value + group.compensation,
-        AggregateOp::Avg => group.floats.map_or(f64::NAN, kahan::Mean::value),
         AggregateOp::Count => group.count,
         AggregateOp::Group => 1.0,
-        AggregateOp::Stdvar => group.value / group.count,
-        AggregateOp::Stddev => (group.value / group.count).sqrt(),
-        AggregateOp::Quantile => {
-            let mut values = group.values;
-            quantile(q, &mut values)
-        }
-        AggregateOp::Max
+        AggregateOp::Sum
+        | AggregateOp::Avg
+        | AggregateOp::Max
         | AggregateOp::Min
+        | AggregateOp::Stddev
+        | AggregateOp::Stdvar
+        | AggregateOp::Quantile
         | AggregateOp::CountValues
         | AggregateOp::Topk
         | AggregateOp::Bottomk
         | AggregateOp::Limitk
-        | AggregateOp::LimitRatio => group.value,
+        | AggregateOp::LimitRatio => match group.floats {
+            Floats::None => f64::NAN,
+            Floats::Sum { sum, compensation } => sum + compensation,
+            Floats::Mean(mean) => mean.value(),
+            Floats::Extreme(value) => value,
+            Floats::Spread { mean: _, squares } if op == AggregateOp::Stddev => {
+                (squares / group.count).sqrt()
+            }
+            Floats::Spread { mean: _, squares } => squares / group.count,
+            Floats::Values(mut values) => quantile(q, &mut values),
+        },
     }))
 }
 
@@ -475,12 +550,16 @@ impl Selection {
         &self,
         evaluator: &mut Evaluator<'_>,
         input: &[Series],
-        groups: &Groups,
+        mut groups: Groups<'_>,
         steps: Steps,
     ) -> Result<Vec<Series>, EvalError> {
         if !self.check(evaluator)? {
             return Ok(Vec::new());
         }
+        let group_of: Vec<usize> = input
+            .iter()
+            .map(|one| groups.of(&one.labels, false))
+            .collect();
         let mut walkers: Vec<Walker<'_>> = input.iter().map(Walker::new).collect();
         let mut collector = Collector::new(evaluator, steps);
         let mut slots = vec![None; input.len()];
@@ -502,7 +581,7 @@ impl Selection {
                 k < 1
             };
             let mut picked: Vec<Vec<Candidate<'_>>> = vec![Vec::new(); groups.labels.len()];
-            for (i, (walker, group)) in walkers.iter_mut().zip(&groups.of_series).enumerate() {
+            for (i, (walker, group)) in walkers.iter_mut().zip(&group_of).enumerate() {
                 let (Some(value), false, Some(picked)) =
                     (walker.at(time), picks_none, picked.get_mut(*group))
                 else {

@@ -11,9 +11,12 @@ pub const METRIC_NAME: &str = "__name__";
 /// The label that holds the upper bound of a classic histogram bucket.
 pub const BUCKET_BOUND: &str = "le";
 
+/// The labels that describe the metric rather than the thing measured.
+pub const METADATA: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
+
 /// Whether the label describes the metric rather than the thing measured.
 pub fn is_metadata(name: &str) -> bool {
-    matches!(name, METRIC_NAME | "__type__" | "__unit__")
+    METADATA.contains(&name)
 }
 
 /// Whether `name` needs no quotes in PromQL.
@@ -172,6 +175,11 @@ impl Labels {
         } else {
             self.without_and_name(names)
         }
+    }
+
+    /// The same labels in texts that `share` gives for them, to hold equal texts once.
+    pub(crate) fn shared(&self, share: impl FnMut(&Label) -> Label) -> Self {
+        Self(self.0.iter().map(share).collect())
     }
 
     /// xxHash64 over length-prefixed names and values: the hash behind `limit_ratio`.

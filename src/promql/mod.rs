@@ -53,6 +53,7 @@ mod parser;
 pub mod printer;
 mod regexp;
 pub mod series;
+mod times;
 mod typecheck;
 
 pub use eval::{Engine, EvalError, Outcome, Settings, Value};

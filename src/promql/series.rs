@@ -1,11 +1,14 @@
 //! The store: series in memory, floats in columns, native histograms, start timestamps.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::histogram::{Histogram, ResetHint};
-use super::labels::{Labels, Matcher};
+use super::labels::{Label, Labels, MatchOp, Matcher};
+use super::times::{Times, push_tightly};
 
 /// The bit pattern of the NaN that marks a series as gone.
 const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
@@ -32,12 +35,40 @@ pub struct HistogramSample {
 /// The samples of one series, in order of time. Times are unique across floats and histograms.
 #[derive(Clone, Debug, Default)]
 pub struct SeriesData {
-    pub(crate) times: Vec<i64>,
-    pub(crate) values: Vec<f64>,
-    /// Start timestamps of the floats; empty if none is known.
-    pub(crate) starts: Vec<i64>,
-    pub(crate) histograms: Vec<HistogramSample>,
-    pub(crate) has_stale: bool,
+    times: Times,
+    values: Vec<f64>,
+    /// The number of the first float with a start timestamp, and that; it holds up to the next
+    /// entry. Empty if none is known.
+    starts: Vec<(usize, i64)>,
+    histograms: Vec<HistogramSample>,
+    has_stale: bool,
+}
+
+/// Floats of a series, side by side.
+pub(crate) struct Floats<'a> {
+    pub times: Cow<'a, [i64]>,
+    pub values: Cow<'a, [f64]>,
+    /// Empty if no start is known, otherwise one a float, 0 for unknown.
+    pub starts: Cow<'a, [i64]>,
+}
+
+impl Floats<'_> {
+    fn remove_stale(&mut self) {
+        let kept: Vec<bool> = self.values.iter().map(|value| !is_stale(*value)).collect();
+        if kept.iter().all(|kept| *kept) {
+            return;
+        }
+        fn pick<T: Copy>(from: &[T], kept: &[bool]) -> Vec<T> {
+            let pairs = from.iter().zip(kept);
+            pairs
+                .filter(|(_, kept)| **kept)
+                .map(|(item, _)| *item)
+                .collect()
+        }
+        self.times = pick(&self.times, &kept).into();
+        self.starts = pick(&self.starts, &kept).into();
+        self.values = pick(&self.values, &kept).into();
+    }
 }
 
 impl SeriesData {
@@ -51,7 +82,8 @@ impl SeriesData {
 
     /// The floats as `(time, value)`, staleness markers included.
     pub fn floats(&self) -> impl Iterator<Item = (i64, f64)> {
-        self.times.iter().copied().zip(self.values.iter().copied())
+        let times = self.times.slice(0..self.times.len());
+        (0..self.values.len()).filter_map(move |i| Some((*times.get(i)?, *self.values.get(i)?)))
     }
 
     pub fn histograms(&self) -> &[HistogramSample] {
@@ -61,8 +93,50 @@ impl SeriesData {
     fn last_time(&self) -> Option<i64> {
         self.times
             .last()
-            .copied()
             .max(self.histograms.last().map(|sample| sample.time))
+    }
+
+    /// The floats after `after`, up to `until`, staleness markers included.
+    pub(crate) fn floats_between(&self, after: i64, until: i64) -> Floats<'_> {
+        let low = self.times.count_until(after);
+        let range = low..self.times.count_until(until).max(low);
+        Floats {
+            times: self.times.slice(range.clone()),
+            values: Cow::Borrowed(self.values.get(range.clone()).unwrap_or_default()),
+            starts: Cow::Owned(self.starts_of(range)),
+        }
+    }
+
+    /// As [`SeriesData::floats_between`], without staleness markers.
+    pub(crate) fn fresh_floats_between(&self, after: i64, until: i64) -> Floats<'_> {
+        let mut floats = self.floats_between(after, until);
+        if self.has_stale {
+            floats.remove_stale();
+        }
+        floats
+    }
+
+    fn starts_of(&self, range: Range<usize>) -> Vec<i64> {
+        if self.starts.is_empty() {
+            return Vec::new();
+        }
+        let mut next = self
+            .starts
+            .partition_point(|(first, _)| *first <= range.start);
+        let mut start = match next.checked_sub(1).and_then(|i| self.starts.get(i)) {
+            Some((_, start)) => *start,
+            None => 0,
+        };
+        let each = |i| {
+            if let Some((first, new)) = self.starts.get(next)
+                && *first == i
+            {
+                start = *new;
+                next += 1;
+            }
+            start
+        };
+        range.map(each).collect()
     }
 }
 
@@ -85,12 +159,49 @@ impl fmt::Display for OutOfOrder {
 
 impl std::error::Error for OutOfOrder {}
 
-/// All series, in the order they came. A float sample takes 16 bytes.
+/// The series that have a label, by its name and value; also where their equal texts are held.
+#[derive(Clone, Debug, Default)]
+struct Postings {
+    by_name: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Vec<usize>>>,
+}
+
+impl Postings {
+    /// Enters a series and gives the label in the texts held here.
+    fn add(&mut self, label: &Label, series: usize) -> Label {
+        let name = match self.by_name.get_key_value(&label.name) {
+            Some((name, _)) => Arc::clone(name),
+            None => Arc::clone(&label.name),
+        };
+        let by_value = self.by_name.entry(Arc::clone(&name)).or_default();
+        let value = match by_value.get_key_value(&label.value) {
+            Some((value, _)) => Arc::clone(value),
+            None => Arc::clone(&label.value),
+        };
+        let of_label = by_value.entry(Arc::clone(&value)).or_default();
+        push_tightly(of_label, series);
+        Label { name, value }
+    }
+
+    /// Ascending.
+    fn of(&self, name: &str, value: &str) -> &[usize] {
+        let of_label = self
+            .by_name
+            .get(name)
+            .and_then(|by_value| by_value.get(value));
+        of_label.map_or(&[], Vec::as_slice)
+    }
+}
+
+/// All series, in the order they came. A float sample takes 8 bytes, 12 or 16 if irregular times
+/// have to be kept.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     series: Vec<(Labels, SeriesData)>,
     /// Where a series stands; looked up, never walked over.
     index: BTreeMap<Labels, usize>,
+    postings: Postings,
+    /// The series appended to last: mostly it or the one after it comes next.
+    last: usize,
 }
 
 impl Store {
@@ -99,8 +210,7 @@ impl Store {
     }
 
     pub fn clear(&mut self) {
-        self.series.clear();
-        self.index.clear();
+        *self = Self::default();
     }
 
     pub fn series(&self) -> impl Iterator<Item = (&Labels, &SeriesData)> {
@@ -125,29 +235,70 @@ impl Store {
         }
     }
 
+    /// Whether any series has the label.
+    pub(crate) fn has_label(&self, name: &str) -> bool {
+        self.postings.by_name.contains_key(name)
+    }
+
     /// The series all matchers fit, in the order they came.
-    pub(crate) fn select<'a>(
-        &'a self,
-        matchers: &'a [Matcher],
-    ) -> impl Iterator<Item = (&'a Labels, &'a SeriesData)> {
-        self.series().filter(move |(labels, _)| {
-            // The name's matcher stands last and rules out most.
-            matchers
+    pub(crate) fn select<'a>(&'a self, matchers: &[Matcher]) -> Vec<(&'a Labels, &'a SeriesData)> {
+        let narrowest = matchers
+            .iter()
+            .enumerate()
+            .filter(|(_, matcher)| matcher.op == MatchOp::Equal && !matcher.value.is_empty())
+            .map(|(i, matcher)| (i, self.postings.of(&matcher.name, &matcher.value)))
+            .min_by_key(|(_, series)| series.len());
+        let mut checks: Vec<Check<'_, '_>> = matchers
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| narrowest.is_none_or(|(decided, _)| decided != *i))
+            .map(|(_, matcher)| Check {
+                matcher,
+                known: BTreeMap::new(),
+            })
+            .collect();
+        let mut found = Vec::new();
+        let take = |(labels, data): &'a (Labels, SeriesData)| {
+            let mut all = checks.iter_mut();
+            if all.all(|check| check.passes(labels.get(&check.matcher.name))) {
+                found.push((labels, data));
+            }
+        };
+        match narrowest {
+            Some((_, places)) => places
                 .iter()
-                .rev()
-                .all(|matcher| matcher.matches(labels.get(&matcher.name)))
-        })
+                .filter_map(|at| self.series.get(*at))
+                .for_each(take),
+            None => self.series.iter().for_each(take),
+        }
+        found
     }
 
     fn entry(&mut self, labels: &Labels) -> &mut SeriesData {
-        let at = match self.index.get(labels) {
-            Some(at) => *at,
-            None => {
-                self.index.insert(labels.clone(), self.series.len());
-                self.series.push((labels.clone(), SeriesData::default()));
-                self.series.len() - 1
-            }
+        let is_at = |at: usize| {
+            self.series
+                .get(at)
+                .is_some_and(|(known, _)| known == labels)
         };
+        let after = if self.last + 1 < self.series.len() {
+            self.last + 1
+        } else {
+            0
+        };
+        let at = if is_at(self.last) {
+            self.last
+        } else if is_at(after) {
+            after
+        } else if let Some(at) = self.index.get(labels) {
+            *at
+        } else {
+            let at = self.series.len();
+            let labels = labels.shared(|label| self.postings.add(label, at));
+            self.index.insert(labels.clone(), at);
+            self.series.push((labels, SeriesData::default()));
+            at
+        };
+        self.last = at;
         &mut self.series[at].1
     }
 
@@ -164,14 +315,11 @@ impl Store {
     ) -> Result<(), OutOfOrder> {
         let data = self.entry(labels);
         check_order(data, time)?;
-        if start != 0 && data.starts.is_empty() {
-            data.starts.resize(data.times.len(), 0);
-        }
-        if start != 0 || !data.starts.is_empty() {
-            data.starts.push(start);
+        if data.starts.last().map_or(0, |(_, last)| *last) != start {
+            push_tightly(&mut data.starts, (data.values.len(), start));
         }
         data.times.push(time);
-        data.values.push(value);
+        push_tightly(&mut data.values, value);
         data.has_stale |= is_stale(value);
         Ok(())
     }
@@ -195,7 +343,7 @@ impl Store {
             let previous = data.histograms.last().filter(|last| {
                 data.times
                     .last()
-                    .is_none_or(|float_time| *float_time < last.time)
+                    .is_none_or(|float_time| float_time < last.time)
             });
             histogram.hint = match previous {
                 Some(previous) if continues(&previous.histogram, &histogram) => ResetHint::NotReset,
@@ -208,6 +356,33 @@ impl Store {
             histogram: Arc::new(histogram),
         });
         Ok(())
+    }
+}
+
+/// Most verdicts of a pattern that are remembered in one selection.
+const KNOWN_VERDICTS: usize = 64;
+
+/// A matcher with the verdicts of its pattern on values met so far.
+struct Check<'m, 'v> {
+    matcher: &'m Matcher,
+    known: BTreeMap<&'v str, bool>,
+}
+
+impl<'v> Check<'_, 'v> {
+    fn passes(&mut self, value: &'v str) -> bool {
+        match self.matcher.op {
+            MatchOp::Equal | MatchOp::NotEqual => self.matcher.matches(value),
+            MatchOp::Regex | MatchOp::NotRegex => match self.known.get(value) {
+                Some(verdict) => *verdict,
+                None => {
+                    let verdict = self.matcher.matches(value);
+                    if self.known.len() < KNOWN_VERDICTS {
+                        self.known.insert(value, verdict);
+                    }
+                    verdict
+                }
+            },
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::plan::{Node, NodeKind, Selector, SubqueryPlan};
-use super::{ErrorKind, EvalError, FloatPoint, HistogramPoint, Series, Settings};
+use super::{ErrorKind, EvalError, FloatPoint, HistogramPoint, Series, Settings, sample_size};
 use crate::promql::annotations::{Annotations, Note};
 use crate::promql::ast::{Extension, Span, ValueType};
 use crate::promql::duration::NANOS_PER_MILLI;
@@ -13,7 +13,7 @@ use crate::promql::functions::rate::{interpolate, interpolate_histograms};
 use crate::promql::functions::{FunctionId, elementwise, label_functions, ordering};
 use crate::promql::histogram::{Histogram, ResetHint};
 use crate::promql::labels::Labels;
-use crate::promql::series::{HistogramSample, SeriesData, Store, is_stale};
+use crate::promql::series::{Floats, HistogramSample, SeriesData, Store, is_stale};
 use crate::promql::{aggregations, binary};
 
 /// The times of an evaluation, in milliseconds; `step` is positive.
@@ -46,12 +46,71 @@ impl Steps {
     }
 }
 
+/// Finds the steps of points that mostly follow each other.
+pub(crate) struct StepCursor {
+    steps: Steps,
+    next: usize,
+    next_time: i64,
+}
+
+impl StepCursor {
+    pub fn new(steps: Steps) -> Self {
+        Self {
+            steps,
+            next: 0,
+            next_time: steps.start,
+        }
+    }
+
+    /// The number of the step at `time`.
+    pub fn index(&mut self, time: i64) -> usize {
+        let index = if time == self.next_time {
+            self.next
+        } else {
+            self.steps.index(time)
+        };
+        self.next = index.saturating_add(1);
+        self.next_time = time.saturating_add(self.steps.step);
+        index
+    }
+}
+
 /// A point's value, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum PointValue<'a> {
     Float(f64),
     Histogram(&'a Arc<Histogram>),
 }
+
+/// A series on its way to what takes it up.
+pub(crate) struct PassingSeries<'a> {
+    pub labels: &'a Labels,
+    /// The series is without name, type and unit, though `labels` has them.
+    pub nameless: bool,
+    pub drop_name: bool,
+    /// May be taken out.
+    pub floats: &'a mut Vec<FloatPoint>,
+    pub histograms: &'a mut Vec<HistogramPoint>,
+}
+
+impl PassingSeries<'_> {
+    pub fn sample_size(&self) -> usize {
+        sample_size(self.floats, self.histograms)
+    }
+
+    /// The labels that the series has.
+    pub fn own_labels(&self) -> Labels {
+        if self.nameless {
+            self.labels.drop_metadata()
+        } else {
+            self.labels.clone()
+        }
+    }
+}
+
+/// What takes up series one at a time.
+pub(crate) type Sink<'f, 's> =
+    dyn FnMut(&mut Evaluator<'s>, PassingSeries<'_>) -> Result<(), EvalError> + 'f;
 
 pub(crate) struct Evaluator<'s> {
     pub store: &'s Store,
@@ -140,6 +199,37 @@ impl<'s> Evaluator<'s> {
         Ok(series)
     }
 
+    /// Gives the series of the node to `sink` one at a time: those of a range function as they
+    /// come up, so that they never fill the memory together.
+    pub fn for_each(
+        &mut self,
+        node: &Node<'_>,
+        steps: Steps,
+        sink: &mut Sink<'_, 's>,
+    ) -> Result<(), EvalError> {
+        if let NodeKind::Call { function, args } = &node.kind
+            && function.id != FunctionId::AbsentOverTime
+            && let Some(at) = matrix_argument(args)
+        {
+            if steps.end < steps.start {
+                return Ok(());
+            }
+            self.spend(steps.count())?;
+            return self.range_call_each(function.id, args, at, steps, sink);
+        }
+        for mut series in self.eval(node, steps)? {
+            let passing = PassingSeries {
+                labels: &series.labels,
+                nameless: false,
+                drop_name: series.drop_name,
+                floats: &mut series.floats,
+                histograms: &mut series.histograms,
+            };
+            sink(self, passing)?;
+        }
+        Ok(())
+    }
+
     /// The values of a scalar node at the steps.
     pub fn eval_scalar(&mut self, node: &Node<'_>, steps: Steps) -> Result<Vec<f64>, EvalError> {
         let series = self.eval(node, steps)?;
@@ -163,10 +253,7 @@ impl<'s> Evaluator<'s> {
         {
             return self.timestamps(id, selector, steps);
         }
-        if let Some(at) = args
-            .iter()
-            .position(|arg| arg.value_type == ValueType::Matrix)
-        {
+        if let Some(at) = matrix_argument(args) {
             return self.range_call(id, args, at, steps);
         }
         match id {
@@ -252,23 +339,24 @@ impl<'s> Evaluator<'s> {
         steps: Steps,
     ) -> Result<Vec<Series>, EvalError> {
         let lookback = self.settings.lookback;
+        let between = references(selector, steps);
         let mut out = Vec::new();
         let store = self.store;
         for (labels, data) in store.select(selector.matchers) {
             self.spend(steps.count())?;
             let stats = selector.stats_only.then(|| {
                 let first = selector.at.unwrap_or(steps.start) - selector.offset - lookback;
-                stats_view(&data.histograms, first)
+                stats_view(data.histograms(), first)
             });
-            let histograms = stats.as_deref().unwrap_or(&data.histograms);
+            let histograms = stats.as_deref().unwrap_or(data.histograms());
             let mut series = Series {
                 labels: labels.clone(),
                 ..Series::default()
             };
-            let mut cursor = Cursor::new(data, histograms);
+            let mut cursor = Cursor::new(data, histograms, between, lookback);
             for time in steps.iter() {
                 let reference = selector.at.unwrap_or(time) - selector.offset;
-                match cursor.current(reference, lookback) {
+                match cursor.current(reference) {
                     None => {}
                     Some((_, PointValue::Float(value))) => {
                         series.floats.push(FloatPoint { time, value })
@@ -298,6 +386,11 @@ impl<'s> Evaluator<'s> {
         if id == FunctionId::StartTimestamp && !self.settings.use_start_timestamps {
             return Ok(out);
         }
+        // An @ replaces the offset here.
+        let between = match selector.at {
+            Some(at) => (at, at),
+            None => references(selector, steps),
+        };
         let store = self.store;
         for (labels, data) in store.select(selector.matchers) {
             self.spend(steps.count())?;
@@ -305,11 +398,10 @@ impl<'s> Evaluator<'s> {
                 labels: labels.clone(),
                 ..Series::default()
             };
-            let mut cursor = Cursor::new(data, &data.histograms);
+            let mut cursor = Cursor::new(data, data.histograms(), between, self.settings.lookback);
             for time in steps.iter() {
-                // An @ replaces the offset here.
                 let reference = selector.at.unwrap_or(time - selector.offset);
-                if let Some((found, _)) = cursor.current(reference, self.settings.lookback) {
+                if let Some((found, _)) = cursor.current(reference) {
                     let millis = match id {
                         FunctionId::StartTimestamp => cursor.start_of_current(),
                         _ => found,
@@ -353,10 +445,11 @@ impl<'s> Evaluator<'s> {
                 labels: labels.clone(),
                 ..Series::default()
             };
-            let mut cursor = Cursor::new(data, &data.histograms);
+            let between = references(selector, steps);
+            let mut cursor = Cursor::new(data, data.histograms(), between, self.settings.lookback);
             for time in steps.iter() {
                 let reference = selector.at.unwrap_or(time) - selector.offset;
-                match cursor.current(reference, self.settings.lookback) {
+                match cursor.current(reference) {
                     None => {}
                     Some((found, PointValue::Float(_))) => {
                         series.floats.push(FloatPoint {
@@ -391,7 +484,12 @@ impl<'s> Evaluator<'s> {
         let store = self.store;
         for (labels, data) in store.select(selector.matchers) {
             self.spend(steps.count())?;
-            let (times, values) = without_stale(data);
+            let (first, last) = references(selector, steps);
+            let Floats {
+                times,
+                values,
+                starts: _,
+            } = data.fresh_floats_between(first - lookback, last + lookback);
             let metric = labels.metric_name();
             let mut series = Series {
                 labels: labels.clone(),
@@ -402,7 +500,7 @@ impl<'s> Evaluator<'s> {
                 let (after, until) = (reference - lookback, reference + lookback);
                 let floats =
                     times.partition_point(|t| *t <= after)..times.partition_point(|t| *t <= until);
-                let histograms = &data.histograms;
+                let histograms = data.histograms();
                 let histograms = &histograms[histograms.partition_point(|h| h.time <= after)
                     ..histograms.partition_point(|h| h.time <= until)];
                 if !floats.is_empty() && !histograms.is_empty() {
@@ -519,6 +617,11 @@ impl<'s> Evaluator<'s> {
     }
 }
 
+fn matrix_argument(args: &[Node<'_>]) -> Option<usize> {
+    args.iter()
+        .position(|arg| arg.value_type == ValueType::Matrix)
+}
+
 /// One series without labels, the same value at every step.
 pub(crate) fn constant_series(value: f64, steps: Steps) -> Series {
     Series {
@@ -576,12 +679,6 @@ pub(crate) fn merge_same_labels(series: Vec<Series>) -> Result<Vec<Series>, Eval
         }
     }
     Ok(merged)
-}
-
-/// Whether two series have equal labels.
-pub(crate) fn has_same_labels(series: &[Series]) -> bool {
-    let mut seen = std::collections::BTreeSet::new();
-    !series.iter().all(|one| seen.insert(&one.labels))
 }
 
 /// Gathers the results of step after step into series.
@@ -694,10 +791,17 @@ impl<'a> Walker<'a> {
     }
 }
 
+/// The first and the last time at which a selector looks for a current sample.
+fn references(selector: &Selector<'_>, steps: Steps) -> (i64, i64) {
+    let at = |time| selector.at.unwrap_or(time) - selector.offset;
+    (at(steps.start), at(steps.end))
+}
+
 /// Finds the current sample of a stored series, for times that mostly go up.
 struct Cursor<'a> {
-    data: &'a SeriesData,
+    floats: Floats<'a>,
     histograms: &'a [HistogramSample],
+    lookback: i64,
     /// Number of floats, and of histograms, at or before the last reference.
     float_end: usize,
     histogram_end: usize,
@@ -705,10 +809,17 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    fn new(data: &'a SeriesData, histograms: &'a [HistogramSample]) -> Self {
+    /// For references from the first to the last of `between`.
+    fn new(
+        data: &'a SeriesData,
+        histograms: &'a [HistogramSample],
+        between: (i64, i64),
+        lookback: i64,
+    ) -> Self {
         Self {
-            data,
+            floats: data.floats_between(between.0 - lookback, between.1),
             histograms,
+            lookback,
             float_end: 0,
             histogram_end: 0,
             current_is_float: false,
@@ -716,13 +827,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// The newest sample not after `reference` and newer than the lookback, unless it is stale.
-    fn current(&mut self, reference: i64, lookback: i64) -> Option<(i64, PointValue<'a>)> {
-        self.float_end = advance(self.float_end, &self.data.times, |t| *t <= reference);
+    fn current(&mut self, reference: i64) -> Option<(i64, PointValue<'a>)> {
+        let Floats {
+            times,
+            values,
+            starts: _,
+        } = &self.floats;
+        self.float_end = advance(self.float_end, times, |t| *t <= reference);
         self.histogram_end = advance(self.histogram_end, self.histograms, |sample| {
             sample.time <= reference
         });
         let float = self.float_end.checked_sub(1);
-        let float = float.and_then(|i| Some((*self.data.times.get(i)?, *self.data.values.get(i)?)));
+        let float = float.and_then(|i| Some((*times.get(i)?, *values.get(i)?)));
         let histogram = self
             .histogram_end
             .checked_sub(1)
@@ -740,14 +856,14 @@ impl<'a> Cursor<'a> {
             PointValue::Float(value) => is_stale(value),
             PointValue::Histogram(histogram) => is_stale(histogram.sum),
         };
-        (time > reference - lookback && !stale).then_some((time, value))
+        (time > reference - self.lookback && !stale).then_some((time, value))
     }
 
     fn start_of_current(&self) -> i64 {
         if self.current_is_float {
             self.float_end
                 .checked_sub(1)
-                .and_then(|i| self.data.starts.get(i))
+                .and_then(|i| self.floats.starts.get(i))
                 .copied()
                 .unwrap_or(0)
         } else {
@@ -772,18 +888,6 @@ pub(crate) fn advance<T>(end: usize, items: &[T], is_before: impl Fn(&T) -> bool
         }
     }
     end + items[end..].partition_point(is_before)
-}
-
-/// The floats without staleness markers, borrowed when there are none.
-pub(crate) fn without_stale(
-    data: &SeriesData,
-) -> (std::borrow::Cow<'_, [i64]>, std::borrow::Cow<'_, [f64]>) {
-    use std::borrow::Cow;
-    if !data.has_stale {
-        return (Cow::Borrowed(&data.times), Cow::Borrowed(&data.values));
-    }
-    let (times, values) = data.floats().filter(|(_, value)| !is_stale(*value)).unzip();
-    (Cow::Owned(times), Cow::Owned(values))
 }
 
 /// Histograms reduced to count and sum. A reset is looked for on the way, between histograms at

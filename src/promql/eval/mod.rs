@@ -10,9 +10,10 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use evaluator::{
-    Collector, Evaluator, PointValue, Steps, Walker, constant_series, merge_same_labels,
+    Collector, Evaluator, PassingSeries, PointValue, StepCursor, Steps, Walker, constant_series,
+    merge_same_labels,
 };
-pub(crate) use window::{RangeCall, RangeValue, Window};
+pub(crate) use window::{Fall, RangeCall, RangeValue, Window};
 
 use super::ast::{Expr, ExprKind, ValueType};
 use super::gofmt::quote;
@@ -92,17 +93,17 @@ pub struct Series {
 
 impl Series {
     pub(crate) fn sample_size(&self) -> usize {
-        self.floats.len()
-            + self
-                .histograms
-                .iter()
-                .map(|p| p.histogram.sample_size())
-                .sum::<usize>()
+        sample_size(&self.floats, &self.histograms)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.floats.is_empty() && self.histograms.is_empty()
     }
+}
+
+fn sample_size(floats: &[FloatPoint], histograms: &[HistogramPoint]) -> usize {
+    let of_histograms = histograms.iter().map(|p| p.histogram.sample_size());
+    floats.len() + of_histograms.sum::<usize>()
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -2,9 +2,10 @@
 //! functions called on them, series by series.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::evaluator::{advance, has_same_labels, stats_view};
+use super::evaluator::{PassingSeries, Sink, advance, stats_view};
 use super::plan::{Node, NodeKind, RangeSelector, Selector};
 use super::{EvalError, Evaluator, FloatPoint, HistogramPoint, Series, Steps};
 use crate::promql::annotations::Note;
@@ -13,8 +14,8 @@ use crate::promql::duration::NANOS_PER_MILLI;
 use crate::promql::functions::elementwise::absent_labels;
 use crate::promql::functions::{FunctionId, over_time, rate};
 use crate::promql::histogram::{Histogram, ResetHint};
-use crate::promql::labels::Labels;
-use crate::promql::series::{HistogramSample, SeriesData, is_stale};
+use crate::promql::labels::{Labels, METADATA, METRIC_NAME, MatchOp};
+use crate::promql::series::{Floats, HistogramSample, SeriesData};
 
 /// The samples of one series in one window, without staleness markers.
 #[derive(Clone, Copy)]
@@ -23,7 +24,17 @@ pub(crate) struct Window<'a> {
     pub values: &'a [f64],
     /// Start timestamps of the floats; empty when not used.
     pub starts: &'a [i64],
+    /// Where floats fall, if the function asks for it.
+    pub falls: &'a [Fall],
     pub histograms: &'a [HistogramSample],
+}
+
+/// A float that is below the one before it: as a counter it was reset.
+#[derive(Clone, Copy)]
+pub(crate) struct Fall {
+    /// The number of the lower float in its column.
+    at: usize,
+    pub before: f64,
 }
 
 /// What a range function knows besides the samples.
@@ -55,45 +66,40 @@ pub(crate) enum RangeValue {
 struct Column<'a> {
     labels: Cow<'a, Labels>,
     drop_name: bool,
-    times: Cow<'a, [i64]>,
-    values: Cow<'a, [f64]>,
-    starts: Cow<'a, [i64]>,
+    floats: Floats<'a>,
+    falls: Vec<Fall>,
     histograms: Cow<'a, [HistogramSample]>,
 }
 
+/// What part of a column a window has: from the first number up to, without, the second.
+#[derive(Clone, Copy, Default)]
+struct Bounds {
+    floats: (usize, usize),
+    falls: (usize, usize),
+    histograms: (usize, usize),
+}
+
 impl<'a> Column<'a> {
+    /// With the floats after `after`, up to `until`.
     fn stored(
         labels: &'a Labels,
         data: &'a SeriesData,
         selector: &Selector<'_>,
-        first: i64,
+        after: i64,
+        until: i64,
     ) -> Self {
         let histograms = if selector.stats_only {
-            Cow::Owned(stats_view(&data.histograms, first))
+            Cow::Owned(stats_view(data.histograms(), after))
         } else {
-            Cow::Borrowed(data.histograms.as_slice())
+            Cow::Borrowed(data.histograms())
         };
-        let mut column = Self {
+        Self {
             labels: Cow::Borrowed(labels),
             drop_name: false,
-            times: Cow::Borrowed(&data.times),
-            values: Cow::Borrowed(&data.values),
-            starts: Cow::Borrowed(&data.starts),
+            floats: data.fresh_floats_between(after, until),
+            falls: Vec::new(),
             histograms,
-        };
-        if data.has_stale {
-            let fresh = |i: &usize| data.values.get(*i).is_some_and(|value| !is_stale(*value));
-            let kept: Vec<usize> = (0..data.values.len()).filter(fresh).collect();
-            let pick = |from: &[i64]| kept.iter().filter_map(|i| from.get(*i).copied()).collect();
-            column.times = Cow::Owned(pick(&data.times));
-            column.starts = Cow::Owned(pick(&data.starts));
-            column.values = Cow::Owned(
-                kept.iter()
-                    .filter_map(|i| data.values.get(*i).copied())
-                    .collect(),
-            );
         }
-        column
     }
 
     /// From a subquery's result. Its reset hints tell nothing, because samples may be skipped or
@@ -116,19 +122,61 @@ impl<'a> Column<'a> {
         Self {
             labels: Cow::Owned(series.labels),
             drop_name: series.drop_name,
-            times: series.floats.iter().map(|point| point.time).collect(),
-            values: series.floats.iter().map(|point| point.value).collect(),
-            starts: Cow::Owned(Vec::new()),
+            floats: Floats {
+                times: series.floats.iter().map(|point| point.time).collect(),
+                values: series.floats.iter().map(|point| point.value).collect(),
+                starts: Cow::Owned(Vec::new()),
+            },
+            falls: Vec::new(),
             histograms: Cow::Owned(histograms),
         }
     }
 
-    fn window(&self, floats: (usize, usize), histograms: (usize, usize)) -> Window<'_> {
-        let (low, high) = floats;
+    fn find_falls(&mut self) {
+        let pairs = self.floats.values.windows(2).enumerate();
+        self.falls = pairs
+            .filter(|(_, pair)| pair[1] < pair[0])
+            .map(|(i, pair)| Fall {
+                at: i + 1,
+                before: pair[0],
+            })
+            .collect();
+    }
+
+    /// Moves to the window after `from`, up to `to`; cheap if it is not far from the last one.
+    fn slide(&self, bounds: &mut Bounds, from: i64, to: i64) {
+        let Bounds {
+            floats,
+            falls,
+            histograms,
+        } = bounds;
+        floats.0 = advance(floats.0, &self.floats.times, |t| *t <= from);
+        floats.1 = advance(floats.1.max(floats.0), &self.floats.times, |t| *t <= to);
+        // The first float of a window is compared with none.
+        falls.0 = advance(falls.0, &self.falls, |fall| fall.at <= floats.0);
+        falls.1 = advance(falls.1.max(falls.0), &self.falls, |fall| fall.at < floats.1);
+        histograms.0 = advance(histograms.0, &self.histograms, |s| s.time <= from);
+        histograms.1 = advance(histograms.1.max(histograms.0), &self.histograms, |s| {
+            s.time <= to
+        });
+    }
+
+    fn window(&self, bounds: &Bounds) -> Window<'_> {
+        let Bounds {
+            floats,
+            falls,
+            histograms,
+        } = *bounds;
+        let Floats {
+            times,
+            values,
+            starts,
+        } = &self.floats;
         Window {
-            times: self.times.get(low..high).unwrap_or_default(),
-            values: self.values.get(low..high).unwrap_or_default(),
-            starts: self.starts.get(low..high).unwrap_or_default(),
+            times: times.get(floats.0..floats.1).unwrap_or_default(),
+            values: values.get(floats.0..floats.1).unwrap_or_default(),
+            starts: starts.get(floats.0..floats.1).unwrap_or_default(),
+            falls: self.falls.get(falls.0..falls.1).unwrap_or_default(),
             histograms: self
                 .histograms
                 .get(histograms.0..histograms.1)
@@ -137,16 +185,24 @@ impl<'a> Column<'a> {
     }
 }
 
-/// What the windows of a call are cut from.
-struct Source<'a> {
-    columns: Vec<Column<'a>>,
+/// The series that the windows of a call are cut from.
+enum Origin<'a, 'e> {
+    Stored {
+        series: Vec<(&'a Labels, &'a SeriesData)>,
+        selector: &'e Selector<'e>,
+    },
+    Computed(Vec<Series>),
+}
+
+/// How the windows of a call are cut.
+struct Source {
     range_nanos: i64,
     offset: i64,
     at: Option<i64>,
     extension: Extension,
 }
 
-impl Evaluator<'_> {
+impl<'s> Evaluator<'s> {
     /// A range selector as the result of an instant query.
     pub(super) fn range_vector(
         &mut self,
@@ -160,15 +216,10 @@ impl Evaluator<'_> {
         let mut out = Vec::new();
         let store = self.store;
         for (labels, data) in store.select(selector.matchers) {
-            let column = Column::stored(labels, data, selector, start - before);
-            let floats = bounds(&column.times, |t| *t, start - before, end + after);
-            let histograms = bounds(
-                &column.histograms,
-                |sample| sample.time,
-                start - before,
-                end + after,
-            );
-            let window = column.window(floats, histograms);
+            let column = Column::stored(labels, data, selector, start - before, end + after);
+            let mut bounds = Bounds::default();
+            column.slide(&mut bounds, start - before, end + after);
+            let window = column.window(&bounds);
             let floats = match selector.extension {
                 Extension::None => window
                     .times
@@ -229,19 +280,47 @@ impl Evaluator<'_> {
         matrix_at: usize,
         steps: Steps,
     ) -> Result<Vec<Series>, EvalError> {
+        let mut out = Vec::new();
+        self.range_call_each(id, args, matrix_at, steps, &mut |_, passing| {
+            out.push(Series {
+                labels: passing.own_labels(),
+                floats: std::mem::take(passing.floats),
+                histograms: std::mem::take(passing.histograms),
+                drop_name: passing.drop_name,
+            });
+            Ok(())
+        })?;
+        match args.get(matrix_at) {
+            Some(matrix) if id == FunctionId::AbsentOverTime => {
+                Ok(absent_over_time(&out, matrix, steps))
+            }
+            _ => Ok(out),
+        }
+    }
+
+    /// As [`Evaluator::range_call`], series by series; of `absent_over_time`, those that are there.
+    pub(super) fn range_call_each(
+        &mut self,
+        id: FunctionId,
+        args: &[Node<'_>],
+        matrix_at: usize,
+        steps: Steps,
+        sink: &mut Sink<'_, 's>,
+    ) -> Result<(), EvalError> {
         let Some(matrix) = args.get(matrix_at) else {
-            return Ok(Vec::new());
+            return Ok(());
         };
-        let source = match &matrix.kind {
+        let store = self.store;
+        let (origin, source) = match &matrix.kind {
             NodeKind::Subquery(subquery) => {
                 let (series, _) = self.subquery(subquery, steps)?;
-                Source {
-                    columns: series.into_iter().map(Column::computed).collect(),
+                let source = Source {
                     range_nanos: subquery.range_nanos,
                     offset: subquery.offset,
                     at: subquery.at,
                     extension: Extension::None,
-                }
+                };
+                (Origin::Computed(series), source)
             }
             NodeKind::Matrix(range) => {
                 let RangeSelector {
@@ -249,22 +328,16 @@ impl Evaluator<'_> {
                     range_nanos,
                 } = range;
                 check_extension(id, selector.extension)?;
-                let (before, _) = self.extended_by(selector.extension);
-                let end = selector.at.unwrap_or(steps.start) - selector.offset;
-                let first = end.saturating_sub(range_nanos / NANOS_PER_MILLI) - before;
-                Source {
-                    columns: self
-                        .store
-                        .select(selector.matchers)
-                        .map(|(labels, data)| Column::stored(labels, data, selector, first))
-                        .collect(),
+                let source = Source {
                     range_nanos: *range_nanos,
                     offset: selector.offset,
                     at: selector.at,
                     extension: selector.extension,
-                }
+                };
+                let series = store.select(selector.matchers);
+                (Origin::Stored { series, selector }, source)
             }
-            _ => return Ok(Vec::new()),
+            _ => return Ok(()),
         };
         let mut scalars = Vec::new();
         for (i, arg) in args.iter().enumerate() {
@@ -272,109 +345,51 @@ impl Evaluator<'_> {
                 scalars.push(self.eval_scalar(arg, steps)?);
             }
         }
-        let span = args.first().map_or(matrix.span, |first| first.span);
-        let mut out = Vec::new();
-        for column in &source.columns {
-            if let Some(series) = self.range_call_on(id, column, &source, &scalars, span, steps)? {
-                out.push(series);
+        let mut call = SeriesCall {
+            id,
+            scalars: by_step(&scalars, steps),
+            scalar_count: scalars.len(),
+            extended_by: self.extended_by(source.extension),
+            source,
+            span: args.first().map_or(matrix.span, |first| first.span),
+            steps,
+            // The names are what may keep series apart.
+            seen: (!self.settings.delayed_name_removal && id != FunctionId::AbsentOverTime)
+                .then(BTreeSet::new),
+            has_same_labels: false,
+            judged: None,
+            floats: Vec::new(),
+            histograms: Vec::new(),
+        };
+        match origin {
+            Origin::Stored { series, selector } => {
+                let one_name = selector.matchers.iter().any(|matcher| {
+                    matcher.name == METRIC_NAME
+                        && matcher.op == MatchOp::Equal
+                        && !matcher.value.is_empty()
+                });
+                let only_name = METADATA
+                    .iter()
+                    .all(|name| *name == METRIC_NAME || !store.has_label(name));
+                if keeps_name(id) || (one_name && only_name) {
+                    call.seen = None;
+                }
+                let (after, until) = call.reach();
+                for (labels, data) in series {
+                    let column = Column::stored(labels, data, selector, after, until);
+                    call.apply(self, column, sink)?;
+                }
+            }
+            Origin::Computed(series) => {
+                for one in series {
+                    call.apply(self, Column::computed(one), sink)?;
+                }
             }
         }
-        if id == FunctionId::AbsentOverTime {
-            return Ok(absent_over_time(&out, matrix, steps));
-        }
-        if !self.settings.delayed_name_removal && has_same_labels(&out) {
+        if call.has_same_labels {
             return Err(EvalError::same_labelset());
         }
-        Ok(out)
-    }
-
-    fn range_call_on(
-        &mut self,
-        id: FunctionId,
-        column: &Column<'_>,
-        source: &Source<'_>,
-        scalars: &[Vec<f64>],
-        span: Span,
-        steps: Steps,
-    ) -> Result<Option<Series>, EvalError> {
-        let keeps_name = matches!(id, FunctionId::LastOverTime | FunctionId::FirstOverTime);
-        let mut series = Series {
-            labels: Labels::clone(&column.labels),
-            ..Series::default()
-        };
-        if !keeps_name || column.drop_name {
-            self.drop_name(&mut series);
-        }
-        let range = source.range_nanos / NANOS_PER_MILLI;
-        let (before, after) = self.extended_by(source.extension);
-        let metric = column.labels.metric_name();
-        let mut step_scalars = vec![0.0; scalars.len()];
-        let (mut float_low, mut float_high, mut histogram_low, mut histogram_high) = (0, 0, 0, 0);
-        self.spend(steps.count())?;
-        for (step, time) in steps.iter().enumerate() {
-            let end = match source.at {
-                Some(at) => at - source.offset,
-                None => time - source.offset,
-            };
-            let start = end.saturating_sub(range);
-            let (from, to) = (start - before, end + after);
-            float_low = advance(float_low, &column.times, |t| *t <= from);
-            float_high = advance(float_high.max(float_low), &column.times, |t| *t <= to);
-            histogram_low = advance(histogram_low, &column.histograms, |s| s.time <= from);
-            histogram_high = advance(histogram_high.max(histogram_low), &column.histograms, |s| {
-                s.time <= to
-            });
-            let window = column.window((float_low, float_high), (histogram_low, histogram_high));
-            if window.times.is_empty() && window.histograms.is_empty() {
-                continue;
-            }
-            self.spend(window.times.len() + window.histograms.len())?;
-            for (slot, values) in step_scalars.iter_mut().zip(scalars) {
-                *slot = values.get(step).copied().unwrap_or(f64::NAN);
-            }
-            let call = RangeCall {
-                id,
-                time,
-                start,
-                end,
-                range_seconds: source.range_nanos as f64 / 1e9,
-                extension: source.extension,
-                use_starts: self.settings.use_start_timestamps,
-                scalars: &step_scalars,
-                metric,
-                span,
-            };
-            let value = match id {
-                FunctionId::Rate | FunctionId::Increase | FunctionId::Delta => {
-                    rate::extrapolated(&call, window, &mut self.annotations)
-                }
-                FunctionId::Irate | FunctionId::Idelta => {
-                    rate::instant(&call, window, &mut self.annotations)
-                }
-                _ => over_time::eval(&call, window, &mut self.annotations)?,
-            };
-            match value {
-                None => {}
-                Some(RangeValue::Float(value)) => series.floats.push(FloatPoint { time, value }),
-                Some(RangeValue::Histogram(histogram)) => {
-                    series.histograms.push(HistogramPoint {
-                        time,
-                        histogram: Arc::new(histogram),
-                    });
-                }
-            }
-        }
-        if series.is_empty() {
-            return Ok(None);
-        }
-        self.hold(series.sample_size())?;
-        if matches!(id, FunctionId::Rate | FunctionId::Increase)
-            && !metric.is_empty()
-            && !series.floats.is_empty()
-        {
-            self.judge_counter(&column.labels, metric, span);
-        }
-        Ok(Some(series))
+        Ok(())
     }
 
     /// Notes a metric that does not look like a counter.
@@ -403,6 +418,151 @@ impl Evaluator<'_> {
                 span,
             );
         }
+    }
+}
+
+/// `last_over_time` and `first_over_time` give samples as they are.
+fn keeps_name(id: FunctionId) -> bool {
+    matches!(id, FunctionId::LastOverTime | FunctionId::FirstOverTime)
+}
+
+/// The scalars of step after step.
+fn by_step(scalars: &[Vec<f64>], steps: Steps) -> Vec<f64> {
+    if scalars.is_empty() {
+        return Vec::new();
+    }
+    let of_step = |step: usize| {
+        scalars
+            .iter()
+            .map(move |values| values.get(step).copied().unwrap_or(f64::NAN))
+    };
+    (0..steps.count()).flat_map(of_step).collect()
+}
+
+/// A function of a range vector, applied to one series after the other.
+struct SeriesCall {
+    id: FunctionId,
+    source: Source,
+    extended_by: (i64, i64),
+    /// All of the first step, all of the second step, and so on.
+    scalars: Vec<f64>,
+    scalar_count: usize,
+    span: Span,
+    steps: Steps,
+    /// Labels of results so far, if two may be the same.
+    seen: Option<BTreeSet<Labels>>,
+    has_same_labels: bool,
+    /// The metric last judged by its name.
+    judged: Option<String>,
+    /// Reused from series to series.
+    floats: Vec<FloatPoint>,
+    histograms: Vec<HistogramPoint>,
+}
+
+impl SeriesCall {
+    /// The window at an evaluation time: after the first time, up to the second.
+    fn window(&self, time: i64) -> (i64, i64) {
+        let end = self.source.at.unwrap_or(time) - self.source.offset;
+        let range = self.source.range_nanos / NANOS_PER_MILLI;
+        (end.saturating_sub(range), end)
+    }
+
+    /// What all windows together span, with what an extension adds.
+    fn reach(&self) -> (i64, i64) {
+        let (before, after) = self.extended_by;
+        let (start, _) = self.window(self.steps.start);
+        let (_, end) = self.window(self.steps.end);
+        (start - before, end + after)
+    }
+
+    fn apply<'s>(
+        &mut self,
+        evaluator: &mut Evaluator<'s>,
+        mut column: Column<'_>,
+        sink: &mut Sink<'_, 's>,
+    ) -> Result<(), EvalError> {
+        let id = self.id;
+        let is_rate = matches!(id, FunctionId::Rate | FunctionId::Increase);
+        if is_rate {
+            column.find_falls();
+        }
+        let steps = self.steps;
+        let metric = column.labels.metric_name();
+        let (before, after) = self.extended_by;
+        self.floats.clear();
+        self.histograms.clear();
+        let mut call = RangeCall {
+            id,
+            time: steps.start,
+            start: 0,
+            end: 0,
+            range_seconds: self.source.range_nanos as f64 / 1e9,
+            extension: self.source.extension,
+            use_starts: evaluator.settings.use_start_timestamps,
+            scalars: &[],
+            metric,
+            span: self.span,
+        };
+        let mut bounds = Bounds::default();
+        evaluator.spend(steps.count())?;
+        for (step, time) in steps.iter().enumerate() {
+            let (start, end) = self.window(time);
+            column.slide(&mut bounds, start - before, end + after);
+            let window = column.window(&bounds);
+            if window.times.is_empty() && window.histograms.is_empty() {
+                continue;
+            }
+            evaluator.spend(window.times.len() + window.histograms.len())?;
+            let first_scalar = step * self.scalar_count;
+            call.scalars = self
+                .scalars
+                .get(first_scalar..first_scalar + self.scalar_count)
+                .unwrap_or_default();
+            (call.time, call.start, call.end) = (time, start, end);
+            let value = match id {
+                FunctionId::Rate | FunctionId::Increase | FunctionId::Delta => {
+                    rate::extrapolated(&call, &window, &mut evaluator.annotations)
+                }
+                FunctionId::Irate | FunctionId::Idelta => {
+                    rate::instant(&call, window, &mut evaluator.annotations)
+                }
+                _ => over_time::eval(&call, window, &mut evaluator.annotations)?,
+            };
+            match value {
+                None => {}
+                Some(RangeValue::Float(value)) => self.floats.push(FloatPoint { time, value }),
+                Some(RangeValue::Histogram(histogram)) => {
+                    let histogram = Arc::new(histogram);
+                    self.histograms.push(HistogramPoint { time, histogram });
+                }
+            }
+        }
+        if self.floats.is_empty() && self.histograms.is_empty() {
+            return Ok(());
+        }
+        let drop_name = !keeps_name(id) || column.drop_name;
+        if is_rate
+            && !metric.is_empty()
+            && !self.floats.is_empty()
+            && self.judged.as_deref() != Some(metric)
+        {
+            evaluator.judge_counter(&column.labels, metric, self.span);
+            if !evaluator.settings.type_and_unit_labels {
+                self.judged = Some(metric.to_owned());
+            }
+        }
+        let passing = PassingSeries {
+            labels: &column.labels,
+            nameless: drop_name && !evaluator.settings.delayed_name_removal,
+            drop_name,
+            floats: &mut self.floats,
+            histograms: &mut self.histograms,
+        };
+        evaluator.hold(passing.sample_size())?;
+        if let Some(seen) = &mut self.seen {
+            self.has_same_labels |= !seen.insert(passing.own_labels());
+        }
+        sink(evaluator, passing)
     }
 }
 
@@ -444,14 +604,6 @@ fn check_extension(id: FunctionId, extension: Extension) -> Result<(), EvalError
         extension_name(extension),
         names.join(", ")
     )))
-}
-
-fn bounds<T>(items: &[T], time: impl Fn(&T) -> i64, after: i64, until: i64) -> (usize, usize) {
-    let low = items.partition_point(|item| time(item) <= after);
-    (
-        low,
-        items.partition_point(|item| time(item) <= until).max(low),
-    )
 }
 
 /// One series with the value 1 at the steps at which no series has a point.

@@ -22,6 +22,7 @@ pub(crate) fn eval(
         times,
         values,
         starts: _,
+        falls: _,
         histograms,
     } = window;
     let float = |value: f64| Some(RangeValue::Float(value));
@@ -254,6 +255,7 @@ fn sum_or_mean(
         times: _,
         values,
         starts: _,
+        falls: _,
         histograms,
     } = window;
     let is_mean = call.id == FunctionId::AvgOverTime;
@@ -344,6 +346,7 @@ fn count_transitions(call: &RangeCall<'_>, window: Window<'_>) -> Option<RangeVa
         times,
         values,
         starts,
+        falls: _,
         histograms,
     } = window;
     let mut samples: Vec<(i64, i64, Either<'_>)> =

@@ -3,7 +3,7 @@
 
 use crate::promql::annotations::{Annotations, Note, Operation};
 use crate::promql::ast::{Extension, Span};
-use crate::promql::eval::{FloatPoint, RangeCall, RangeValue, Window};
+use crate::promql::eval::{Fall, FloatPoint, RangeCall, RangeValue, Window};
 use crate::promql::functions::FunctionId;
 use crate::promql::histogram::{Histogram, IncompatibleSchemas, ResetHint};
 use crate::promql::series::HistogramSample;
@@ -170,6 +170,7 @@ fn extended_float_rate(
         times,
         values,
         starts: _,
+        falls: _,
         histograms: _,
     } = window;
     let smoothed = call.extension == Extension::Smoothed;
@@ -341,7 +342,7 @@ fn extended_histogram_rate(
 /// `rate`, `increase` and `delta`.
 pub(crate) fn extrapolated(
     call: &RangeCall<'_>,
-    window: Window<'_>,
+    window: &Window<'_>,
     annotations: &mut Annotations,
 ) -> Option<RangeValue> {
     let is_counter = call.id != FunctionId::Delta;
@@ -350,8 +351,9 @@ pub(crate) fn extrapolated(
         times,
         values,
         starts,
+        falls,
         histograms,
-    } = window;
+    } = *window;
     if !histograms.is_empty() && !times.is_empty() {
         annotations.add(
             Note::MixedFloatsHistograms {
@@ -363,7 +365,7 @@ pub(crate) fn extrapolated(
     }
     if call.extension != Extension::None {
         return if histograms.is_empty() {
-            extended_float_rate(call, window, is_counter, is_rate)
+            extended_float_rate(call, *window, is_counter, is_rate)
         } else {
             extended_histogram_rate(call, histograms, annotations, is_counter, is_rate)
         };
@@ -386,6 +388,7 @@ pub(crate) fn extrapolated(
             times,
             values,
             if use_starts { starts } else { &[] },
+            falls,
             is_counter,
             annotations,
         );
@@ -479,6 +482,7 @@ fn float_increase(
     times: &[i64],
     values: &[f64],
     starts: &[i64],
+    falls: &[Fall],
     is_counter: bool,
     annotations: &mut Annotations,
 ) -> f64 {
@@ -490,10 +494,8 @@ fn float_increase(
         return increase;
     }
     if starts.is_empty() {
-        for pair in values.windows(2) {
-            if pair[1] < pair[0] {
-                increase += pair[0];
-            }
+        for fall in falls {
+            increase += fall.before;
         }
         return increase;
     }
@@ -627,6 +629,7 @@ pub(crate) fn instant(
         times,
         values,
         starts,
+        falls: _,
         histograms,
     } = window;
     let mut last: Vec<Last<'_>> = Vec::with_capacity(4);

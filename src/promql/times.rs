@@ -1,0 +1,226 @@
+//! Timestamps in little memory, and columns that grow without much slack.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Milliseconds in ascending order. Regular ones take no memory of their own, irregular ones four
+/// bytes each while they span less than 49 days, eight beyond.
+#[derive(Clone, Debug)]
+pub(crate) enum Times {
+    Regular { first: i64, step: i64, len: usize },
+    Offsets { first: i64, offsets: Vec<u32> },
+    Plain(Vec<i64>),
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self::Regular {
+            first: 0,
+            step: 0,
+            len: 0,
+        }
+    }
+}
+
+impl Times {
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Regular {
+                first: _,
+                step: _,
+                len,
+            } => *len,
+            Self::Offsets { first: _, offsets } => offsets.len(),
+            Self::Plain(times) => times.len(),
+        }
+    }
+
+    pub fn last(&self) -> Option<i64> {
+        match self {
+            Self::Regular {
+                first: _,
+                step: _,
+                len: 0,
+            } => None,
+            Self::Regular { first, step, len } => Some(nth(*first, *step, *len - 1)),
+            Self::Offsets { first, offsets } => offsets.last().map(|o| first + i64::from(*o)),
+            Self::Plain(times) => times.last().copied(),
+        }
+    }
+
+    /// Appends a time that is after all others.
+    pub fn push(&mut self, time: i64) {
+        match self {
+            Self::Regular {
+                first,
+                step: _,
+                len,
+            } if *len == 0 => {
+                *first = time;
+                *len = 1;
+                return;
+            }
+            Self::Regular { first, step, len } => {
+                let expected = match *len {
+                    1 => time.checked_sub(*first),
+                    _ => i64::try_from(*len)
+                        .ok()
+                        .and_then(|len| step.checked_mul(len))
+                        .and_then(|offset| first.checked_add(offset))
+                        .and_then(|next| (next == time).then_some(*step)),
+                };
+                if let Some(expected) = expected {
+                    *step = expected;
+                    *len += 1;
+                    return;
+                }
+            }
+            Self::Offsets { first, offsets } => {
+                if let Ok(offset) = offset_from(*first, time) {
+                    push_tightly(offsets, offset);
+                    return;
+                }
+            }
+            Self::Plain(times) => {
+                push_tightly(times, time);
+                return;
+            }
+        }
+        // It does not fit: change to the next wider form.
+        let all = self.slice(0..self.len()).into_owned();
+        let first = all.first().copied().unwrap_or(time);
+        let offsets: Option<Vec<u32>> = all
+            .iter()
+            .chain(std::iter::once(&time))
+            .map(|time| offset_from(first, *time).ok())
+            .collect();
+        *self = match offsets {
+            Some(offsets) => Self::Offsets { first, offsets },
+            None => {
+                let mut times = all;
+                push_tightly(&mut times, time);
+                Self::Plain(times)
+            }
+        };
+    }
+
+    /// How many are at or before `time`.
+    pub fn count_until(&self, time: i64) -> usize {
+        match self {
+            Self::Regular { first, step, len } => {
+                let Ok(past) = u128::try_from(i128::from(time) - i128::from(*first)) else {
+                    return 0;
+                };
+                let step = u128::try_from(*step).unwrap_or(0).max(1);
+                usize::try_from(past / step).map_or(*len, |steps| steps.saturating_add(1).min(*len))
+            }
+            Self::Offsets { first, offsets } => match offset_from(*first, time) {
+                Ok(past) => offsets.partition_point(|offset| *offset <= past),
+                Err(_) if time < *first => 0,
+                Err(_) => offsets.len(),
+            },
+            Self::Plain(times) => times.partition_point(|t| *t <= time),
+        }
+    }
+
+    /// The times at `range`, which has to lie within them.
+    pub fn slice(&self, range: Range<usize>) -> Cow<'_, [i64]> {
+        match self {
+            Self::Regular {
+                first,
+                step,
+                len: _,
+            } => {
+                let mut time = nth(*first, *step, range.start);
+                let times = range.map(|_| {
+                    let this = time;
+                    time = time.wrapping_add(*step);
+                    this
+                });
+                Cow::Owned(times.collect())
+            }
+            Self::Offsets { first, offsets } => {
+                let offsets = offsets.get(range).unwrap_or_default();
+                Cow::Owned(offsets.iter().map(|o| first + i64::from(*o)).collect())
+            }
+            Self::Plain(times) => Cow::Borrowed(times.get(range).unwrap_or_default()),
+        }
+    }
+
+    pub fn shrink_to_fit(&mut self) {
+        match self {
+            Self::Regular {
+                first: _,
+                step: _,
+                len: _,
+            } => {}
+            Self::Offsets { first: _, offsets } => offsets.shrink_to_fit(),
+            Self::Plain(times) => times.shrink_to_fit(),
+        }
+    }
+}
+
+fn offset_from(first: i64, time: i64) -> Result<u32, std::num::TryFromIntError> {
+    u32::try_from(i128::from(time) - i128::from(first))
+}
+
+/// Times that were pushed do not overflow; others are not asked for.
+fn nth(first: i64, step: i64, index: usize) -> i64 {
+    first.wrapping_add(step.wrapping_mul(index as i64))
+}
+
+/// Appends with at most an eighth of the column in reserve, where a `Vec` by itself may hold as
+/// much again.
+pub(crate) fn push_tightly<T>(column: &mut Vec<T>, item: T) {
+    if column.len() == column.capacity() {
+        column.reserve_exact((column.len() / 8).max(4));
+    }
+    column.push(item);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(times: &[i64]) -> Times {
+        let mut packed = Times::default();
+        times.iter().for_each(|time| packed.push(*time));
+        packed
+    }
+
+    #[test]
+    fn every_form_gives_back_what_was_pushed() {
+        let regular: Vec<i64> = (0..50).map(|i| -40 + i * 15).collect();
+        let gap: Vec<i64> = (0..50).map(|i| i * 15 + i64::from(i > 20)).collect();
+        let jump = vec![-5, 0, 5, 10, 1 << 40, i64::MAX];
+        let ends = vec![i64::MIN, 0, i64::MAX];
+        for times in [vec![], vec![7], vec![7, 9], regular, gap, jump, ends] {
+            let packed = packed(&times);
+            assert_eq!(packed.len(), times.len());
+            assert_eq!(packed.last(), times.last().copied());
+            assert_eq!(*packed.slice(0..times.len()), *times);
+            for at in times
+                .iter()
+                .flat_map(|t| [t.saturating_sub(1), *t, t.saturating_add(1)])
+            {
+                assert_eq!(
+                    packed.count_until(at),
+                    times.partition_point(|time| *time <= at)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn regular_times_take_no_memory_and_others_little() {
+        assert!(matches!(
+            packed(&[0, 15, 30, 45]),
+            Times::Regular { step: 15, .. }
+        ));
+        assert!(matches!(
+            packed(&[0, 15, 30, 46, 60]),
+            Times::Offsets { .. }
+        ));
+        assert!(matches!(packed(&[0, 15, i64::MAX]), Times::Plain(_)));
+    }
+}
