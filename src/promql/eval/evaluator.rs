@@ -876,18 +876,26 @@ impl<'a> Cursor<'a> {
 }
 
 /// Moves `end` so that the items before it are those that `is_before`; cheap for small moves up.
+#[inline]
 pub(crate) fn advance<T>(end: usize, items: &[T], is_before: impl Fn(&T) -> bool) -> usize {
     let mut end = end.min(items.len());
     if end > 0 && !is_before(&items[end - 1]) {
-        return items[..end].partition_point(is_before);
+        return search(items, 0, end, is_before);
     }
-    for _ in 0..16 {
+    for _ in 0..4 {
         match items.get(end) {
             Some(item) if is_before(item) => end += 1,
             _ => return end,
         }
     }
-    end + items[end..].partition_point(is_before)
+    search(items, end, items.len(), is_before)
+}
+
+#[inline(never)]
+fn search<T>(items: &[T], from: usize, to: usize, is_before: impl Fn(&T) -> bool) -> usize {
+    from + items
+        .get(from..to)
+        .map_or(0, |items| items.partition_point(is_before))
 }
 
 /// Histograms reduced to count and sum. A reset is looked for on the way, between histograms at

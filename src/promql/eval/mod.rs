@@ -13,7 +13,7 @@ pub(crate) use evaluator::{
     Collector, Evaluator, PassingSeries, PointValue, StepCursor, Steps, Walker, constant_series,
     merge_same_labels,
 };
-pub(crate) use window::{Fall, RangeCall, RangeValue, Window};
+pub(crate) use window::{RangeCall, RangeValue, Window};
 
 use super::ast::{Expr, ExprKind, ValueType};
 use super::gofmt::quote;

@@ -144,6 +144,7 @@ impl<'a> Column<'a> {
     }
 
     /// Moves to the window after `from`, up to `to`; cheap if it is not far from the last one.
+    #[inline]
     fn slide(&self, bounds: &mut Bounds, from: i64, to: i64) {
         let Bounds {
             floats,
@@ -161,6 +162,7 @@ impl<'a> Column<'a> {
         });
     }
 
+    #[inline]
     fn window(&self, bounds: &Bounds) -> Window<'_> {
         let Bounds {
             floats,
@@ -358,6 +360,7 @@ impl<'s> Evaluator<'s> {
                 .then(BTreeSet::new),
             has_same_labels: false,
             judged: None,
+            spacing: rate::KnownSpacing::default(),
             floats: Vec::new(),
             histograms: Vec::new(),
         };
@@ -454,6 +457,7 @@ struct SeriesCall {
     has_same_labels: bool,
     /// The metric last judged by its name.
     judged: Option<String>,
+    spacing: rate::KnownSpacing,
     /// Reused from series to series.
     floats: Vec<FloatPoint>,
     histograms: Vec<HistogramPoint>,
@@ -520,9 +524,12 @@ impl SeriesCall {
                 .unwrap_or_default();
             (call.time, call.start, call.end) = (time, start, end);
             let value = match id {
-                FunctionId::Rate | FunctionId::Increase | FunctionId::Delta => {
-                    rate::extrapolated(&call, &window, &mut evaluator.annotations)
-                }
+                FunctionId::Rate | FunctionId::Increase | FunctionId::Delta => rate::extrapolated(
+                    &call,
+                    &window,
+                    &mut self.spacing,
+                    &mut evaluator.annotations,
+                ),
                 FunctionId::Irate | FunctionId::Idelta => {
                     rate::instant(&call, window, &mut evaluator.annotations)
                 }

@@ -3,7 +3,7 @@
 
 use crate::promql::annotations::{Annotations, Note, Operation};
 use crate::promql::ast::{Extension, Span};
-use crate::promql::eval::{Fall, FloatPoint, RangeCall, RangeValue, Window};
+use crate::promql::eval::{FloatPoint, RangeCall, RangeValue, Window};
 use crate::promql::functions::FunctionId;
 use crate::promql::histogram::{Histogram, IncompatibleSchemas, ResetHint};
 use crate::promql::series::HistogramSample;
@@ -339,19 +339,159 @@ fn extended_histogram_rate(
     Some(RangeValue::Histogram(result))
 }
 
-/// `rate`, `increase` and `delta`.
+/// How far a result is extrapolated beyond the samples of a window, in seconds.
+#[derive(Clone, Copy)]
+struct Spacing {
+    to_start: f64,
+    to_end: f64,
+    /// From the first sample to the last.
+    sampled: f64,
+    threshold: f64,
+    average: f64,
+}
+
+impl Spacing {
+    /// Of `count` samples, as far as the window's borders are.
+    fn new(call: &RangeCall<'_>, first_time: i64, last_time: i64, count: usize) -> Self {
+        let sampled = (last_time - first_time) as f64 / 1000.0;
+        let average = if count > 1 {
+            sampled / (count - 1) as f64
+        } else {
+            0.0
+        };
+        Self {
+            to_start: (first_time - call.start) as f64 / 1000.0,
+            to_end: (call.end - last_time) as f64 / 1000.0,
+            sampled,
+            threshold: average * 1.1,
+            average,
+        }
+    }
+
+    /// A border closer than about one sampling interval is taken to belong to the series;
+    /// otherwise the series is assumed to reach half an interval beyond its samples.
+    fn limited(&self, border: f64) -> f64 {
+        if border >= self.threshold {
+            self.average / 2.0
+        } else {
+            border
+        }
+    }
+
+    /// What the increase between the samples is multiplied with.
+    fn factor(&self, call: &RangeCall<'_>) -> f64 {
+        let factor = if self.sampled == 0.0 {
+            1.0
+        } else {
+            (self.sampled + self.to_start + self.to_end) / self.sampled
+        };
+        if call.id == FunctionId::Rate {
+            factor / call.range_seconds
+        } else {
+            factor
+        }
+    }
+}
+
+/// What was found for a window of the same call; regular samples lie alike in most windows.
+#[derive(Default)]
+pub(crate) struct KnownSpacing(Option<(Layout, Spacing, f64)>);
+
+/// From the window's start to the first sample, to the last sample, to the window's end, in
+/// milliseconds, and the number of samples.
+type Layout = (i64, i64, i64, usize);
+
+impl KnownSpacing {
+    /// The limited spacing of several samples, and its factor.
+    #[inline]
+    fn of(&mut self, call: &RangeCall<'_>, times: &[i64]) -> Option<(Spacing, f64)> {
+        let (first, last) = (*times.first()?, *times.last()?);
+        let layout = (
+            first.wrapping_sub(call.start),
+            last.wrapping_sub(first),
+            call.end.wrapping_sub(last),
+            times.len(),
+        );
+        if let Some((known, spacing, factor)) = &self.0
+            && *known == layout
+        {
+            return Some((*spacing, *factor));
+        }
+        let mut spacing = Spacing::new(call, first, last, times.len());
+        spacing.to_start = spacing.limited(spacing.to_start);
+        spacing.to_end = spacing.limited(spacing.to_end);
+        let factor = spacing.factor(call);
+        self.0 = Some((layout, spacing, factor));
+        Some((spacing, factor))
+    }
+}
+
+/// `rate`, `increase` and `delta`. `known` serves all windows of one call.
+#[inline]
 pub(crate) fn extrapolated(
     call: &RangeCall<'_>,
     window: &Window<'_>,
+    known: &mut KnownSpacing,
     annotations: &mut Annotations,
 ) -> Option<RangeValue> {
     let is_counter = call.id != FunctionId::Delta;
+    let is_plain = window.histograms.is_empty()
+        && call.extension == Extension::None
+        && (!call.use_starts || !is_counter || window.starts.is_empty());
+    if is_plain {
+        plain_extrapolated(call, window, known, is_counter).map(RangeValue::Float)
+    } else {
+        other_extrapolated(call, window, annotations, is_counter)
+    }
+}
+
+/// Of floats alone, without start timestamps.
+#[inline]
+fn plain_extrapolated(
+    call: &RangeCall<'_>,
+    window: &Window<'_>,
+    known: &mut KnownSpacing,
+    is_counter: bool,
+) -> Option<f64> {
+    let [first, .., last] = window.values else {
+        return None;
+    };
+    let mut increase = last - first;
+    let (mut spacing, mut factor) = known.of(call, window.times)?;
+    if is_counter {
+        for fall in window.falls {
+            increase += fall.before;
+        }
+        let to_zero = time_to_zero(spacing.sampled, *first, increase);
+        if let Some(to_zero) = to_zero
+            && to_zero < spacing.to_start
+        {
+            spacing.to_start = to_zero;
+            factor = spacing.factor(call);
+        }
+    }
+    Some(increase * factor)
+}
+
+/// How long before the first sample a counter was at 0, below which it does not reach. `None`
+/// where that cannot be told.
+#[inline]
+fn time_to_zero(sampled: f64, first: f64, increase: f64) -> Option<f64> {
+    (increase > 0.0 && first >= 0.0).then(|| sampled * (first / increase))
+}
+
+fn other_extrapolated(
+    call: &RangeCall<'_>,
+    window: &Window<'_>,
+    annotations: &mut Annotations,
+    is_counter: bool,
+) -> Option<RangeValue> {
     let is_rate = call.id == FunctionId::Rate;
     let Window {
         times,
         values,
         starts,
-        falls,
+        falls: _,
         histograms,
     } = *window;
     if !histograms.is_empty() && !times.is_empty() {
@@ -383,15 +523,7 @@ pub(crate) fn extrapolated(
     let mut float = 0.0;
     let mut histogram = None;
     if histograms.is_empty() {
-        float = float_increase(
-            call,
-            times,
-            values,
-            if use_starts { starts } else { &[] },
-            falls,
-            is_counter,
-            annotations,
-        );
+        float = increase_with_starts(call, times, values, starts, annotations);
     } else if count > 1 {
         histogram = Some(histogram_increase(
             call,
@@ -401,19 +533,11 @@ pub(crate) fn extrapolated(
             annotations,
         )?);
     }
-    let mut to_start = (first_time - call.start) as f64 / 1000.0;
-    let mut to_end = (call.end - last_time) as f64 / 1000.0;
-    let mut sampled = (last_time - first_time) as f64 / 1000.0;
-    let average = if count > 1 {
-        sampled / (count - 1) as f64
-    } else {
-        0.0
-    };
-    let threshold = average * 1.1;
+    let mut spacing = Spacing::new(call, first_time, last_time, count);
     if first_start != 0 && first_start > call.start && first_start < first_time {
         // Counting began at 0 inside the window: nothing to extrapolate on that side.
-        to_start = 0.0;
-        sampled = (last_time - first_start) as f64 / 1000.0;
+        spacing.to_start = 0.0;
+        spacing.sampled = (last_time - first_start) as f64 / 1000.0;
         if let Some(first) = histograms.first() {
             match &mut histogram {
                 None => histogram = Some(Histogram::clone(&first.histogram)),
@@ -435,39 +559,22 @@ pub(crate) fn extrapolated(
     } else if count == 1 {
         return None;
     } else {
-        // A border closer than about one sampling interval is taken to belong to the series;
-        // otherwise the series is assumed to reach half an interval beyond its samples.
-        if to_start >= threshold {
-            to_start = average / 2.0;
-        }
-        if is_counter {
-            // A counter does not reach below 0.
-            let to_zero = match (&histogram, histograms.first()) {
-                (Some(sum), Some(first)) if sum.count > 0.0 && first.histogram.count >= 0.0 => {
-                    sampled * (first.histogram.count / sum.count)
-                }
-                (Some(_), _) => to_start,
-                (None, _) => match values.first() {
-                    Some(first) if float > 0.0 && *first >= 0.0 => sampled * (first / float),
-                    _ => to_start,
-                },
-            };
-            if to_zero < to_start {
-                to_start = to_zero;
+        spacing.to_start = spacing.limited(spacing.to_start);
+        let to_zero = match (&histogram, histograms.first()) {
+            (Some(sum), Some(first)) => {
+                time_to_zero(spacing.sampled, first.histogram.count, sum.count)
             }
+            (Some(_), None) => None,
+            (None, _) => time_to_zero(spacing.sampled, *values.first()?, float),
+        };
+        if let Some(to_zero) = to_zero.filter(|_| is_counter)
+            && to_zero < spacing.to_start
+        {
+            spacing.to_start = to_zero;
         }
     }
-    if to_end >= threshold {
-        to_end = average / 2.0;
-    }
-    let mut factor = if sampled == 0.0 {
-        1.0
-    } else {
-        (sampled + to_start + to_end) / sampled
-    };
-    if is_rate {
-        factor /= call.range_seconds;
-    }
+    spacing.to_end = spacing.limited(spacing.to_end);
+    let factor = spacing.factor(call);
     Some(match histogram {
         None => RangeValue::Float(float * factor),
         Some(mut histogram) => {
@@ -477,28 +584,18 @@ pub(crate) fn extrapolated(
     })
 }
 
-fn float_increase(
+/// The increase of a counter whose start timestamps count.
+fn increase_with_starts(
     call: &RangeCall<'_>,
     times: &[i64],
     values: &[f64],
     starts: &[i64],
-    falls: &[Fall],
-    is_counter: bool,
     annotations: &mut Annotations,
 ) -> f64 {
     let (Some(first), Some(last)) = (values.first(), values.last()) else {
         return 0.0;
     };
     let mut increase = last - first;
-    if !is_counter {
-        return increase;
-    }
-    if starts.is_empty() {
-        for fall in falls {
-            increase += fall.before;
-        }
-        return increase;
-    }
     let mut overlap_noted = false;
     for i in 1..values.len().min(times.len()).min(starts.len()) {
         let previous = (starts[i - 1], times[i - 1]);
