@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::promql::load::{self, Format};
+
 /// Bytes that are read of one file at most; the reader refuses what is longer.
 const BYTES_MAX: u64 = (crate::spec::yaml::BYTES_MAX as u64) + 1;
 
@@ -40,7 +42,66 @@ pub(super) fn read_file(path: &Path) -> io::Result<(String, Vec<u8>)> {
     Ok((path.display().to_string(), bytes))
 }
 
+/// The files that `--trace` names, sorted within folders, and those of folders whose ending no
+/// trace format has.
+///
+/// # Errors
+/// A folder that cannot be read or holds no trace.
+pub(super) fn trace_paths(paths: &[PathBuf]) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let (mut traces, mut skipped) = (Vec::new(), Vec::new());
+    for path in paths {
+        if !path.is_dir() {
+            traces.push(path.clone());
+            continue;
+        }
+        let before = traces.len();
+        let mut found = Vec::new();
+        walk(path, &mut found)?;
+        for file in found {
+            if Format::of_ending(&file.to_string_lossy()).is_some() {
+                traces.push(file);
+            } else {
+                skipped.push(file);
+            }
+        }
+        if traces.len() == before {
+            return Err(named(
+                path,
+                "holds no file with the ending of a trace format",
+            ));
+        }
+    }
+    Ok((traces, skipped))
+}
+
+/// One trace as (name, content); `-` is standard input.
+///
+/// # Errors
+/// As [`read_paths`]; also a file that is too long.
+pub(super) fn read_trace(path: &Path) -> io::Result<(String, Vec<u8>)> {
+    if path.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes)?;
+        return Ok(("<stdin>".to_owned(), bytes));
+    }
+    let bytes = fs::read(path).map_err(|error| named(path, &error.to_string()))?;
+    if bytes.len() as u64 > load::BYTES_MAX {
+        return Err(named(path, "is over 4 GB: split it"));
+    }
+    Ok((path.display().to_string(), bytes))
+}
+
 fn read_folder(folder: &Path, files: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
+    let mut paths = Vec::new();
+    walk(folder, &mut paths)?;
+    for path in paths.iter().filter(|path| is_manifest(path)) {
+        files.push(read_file(path)?);
+    }
+    Ok(())
+}
+
+/// The files of a folder and its sub-folders, sorted, without hidden ones.
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     let entries = fs::read_dir(folder).map_err(|error| named(folder, &error.to_string()))?;
     let mut paths: Vec<PathBuf> = entries
         .map(|entry| entry.map(|entry| entry.path()))
@@ -56,10 +117,10 @@ fn read_folder(folder: &Path, files: &mut Vec<(String, Vec<u8>)>) -> io::Result<
         if path.is_dir() {
             // A link to a folder above would not end.
             if !path.is_symlink() {
-                read_folder(&path, files)?;
+                walk(&path, files)?;
             }
-        } else if is_manifest(&path) {
-            files.push(read_file(&path)?);
+        } else {
+            files.push(path);
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ mod input;
 mod lint;
 mod manual;
 mod problems;
+mod promql;
 mod simulate;
 mod test;
 
@@ -42,6 +43,7 @@ enum Command {
     Test(test::Arguments),
     Lint(lint::Arguments),
     Explain(explain::Arguments),
+    Promql(promql::Arguments),
     Schema(manual::SchemaArguments),
     Completions(manual::CompletionsArguments),
     Man(manual::ManArguments),
@@ -92,6 +94,7 @@ fn run(arguments: &Arguments) -> std::io::Result<Outcome> {
         Command::Test(arguments) => test::run(arguments, look),
         Command::Lint(arguments) => lint::run(arguments, look),
         Command::Explain(arguments) => explain::run(arguments),
+        Command::Promql(arguments) => promql::run(arguments, look),
         Command::Schema(arguments) => manual::schema(arguments),
         Command::Completions(arguments) => manual::completions(arguments),
         Command::Man(arguments) => manual::man(arguments),

@@ -4,7 +4,8 @@ use std::fmt;
 use std::io::IsTerminal;
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError,
+    MietteSpanContents, SourceCode, SourceSpan, SpanContents,
 };
 
 use crate::lint::{Counterexample, Finding};
@@ -43,7 +44,7 @@ fn handler(colour: bool) -> GraphicalReportHandler {
     GraphicalReportHandler::new_themed(theme).with_links(false)
 }
 
-fn draw(handler: &GraphicalReportHandler, shown: &Shown) -> String {
+fn draw(handler: &GraphicalReportHandler, shown: &Shown<'_>) -> String {
     let mut text = String::new();
     match handler.render_report(&mut text, shown) {
         Ok(()) => text,
@@ -51,18 +52,43 @@ fn draw(handler: &GraphicalReportHandler, shown: &Shown) -> String {
     }
 }
 
+/// A text that is not copied for each of its problems: traces are large.
+struct Source<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl SourceCode for Source<'_> {
+    fn read_span<'b>(
+        &'b self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'b> + 'b>, MietteError> {
+        let found = self.text.read_span(span, lines_before, lines_after)?;
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.to_owned(),
+            found.data(),
+            *found.span(),
+            found.line(),
+            found.column(),
+            found.line_count(),
+        )))
+    }
+}
+
 /// A problem in the form that miette draws.
-struct Shown {
+struct Shown<'a> {
     message: String,
     code: &'static str,
     help: Option<String>,
     severity: miette::Severity,
-    source: Option<NamedSource<String>>,
+    source: Option<Source<'a>>,
     labels: Vec<LabeledSpan>,
 }
 
-impl Shown {
-    fn of_problem(sources: &Sources, problem: &Problem) -> Self {
+impl<'a> Shown<'a> {
+    fn of_problem(sources: &'a Sources, problem: &Problem) -> Self {
         let Problem {
             severity,
             code,
@@ -76,7 +102,7 @@ impl Shown {
         shown
     }
 
-    fn of_finding(sources: &Sources, finding: &Finding) -> Self {
+    fn of_finding(sources: &'a Sources, finding: &Finding) -> Self {
         let Finding {
             rule,
             severity,
@@ -119,7 +145,7 @@ impl Shown {
     }
 
     /// Places in the same file are underlined, others are named below.
-    fn place(&mut self, sources: &Sources, span: Option<Span>, related: &[(Span, String)]) {
+    fn place(&mut self, sources: &'a Sources, span: Option<Span>, related: &[(Span, String)]) {
         let home = span.map(|span| span.source);
         let range = |span: Span| (span.start as usize)..(span.end.max(span.start) as usize);
         self.labels.extend(
@@ -135,8 +161,10 @@ impl Shown {
                 self.note(format!("{what}: {}", sources.describe(*place)));
             }
         }
-        self.source = home
-            .map(|source| NamedSource::new(sources.name(source), sources.text(source).to_owned()));
+        self.source = home.map(|source| Source {
+            name: sources.name(source),
+            text: sources.text(source),
+        });
     }
 
     fn note(&mut self, note: String) {
@@ -147,21 +175,21 @@ impl Shown {
     }
 }
 
-impl fmt::Debug for Shown {
+impl fmt::Debug for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl fmt::Display for Shown {
+impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Shown {}
+impl std::error::Error for Shown<'_> {}
 
-impl Diagnostic for Shown {
+impl Diagnostic for Shown<'_> {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         Some(Box::new(self.code))
     }

@@ -102,6 +102,15 @@ pub fn format_f_precision(v: f64, precision: usize) -> String {
     special(v).map_or_else(|| format!("{v:.precision$}"), str::to_owned)
 }
 
+/// A float as Prometheus' HTTP API writes it: without an exponent unless it is tiny or huge.
+pub fn format_api(v: f64) -> String {
+    if v == 0.0 || (1e-6..1e21).contains(&v.abs()) {
+        format_f(v)
+    } else {
+        format_g(v)
+    }
+}
+
 /// A float as OpenMetrics writes it: `1.0`, `0.25`, `1e+06`, `+Inf`.
 pub fn format_openmetrics(v: f64) -> String {
     let text = format_g(v);
@@ -404,6 +413,17 @@ mod tests {
         assert_eq!(format_g_precision(100.0, 2), "1e+02");
         assert_eq!(format_g_precision(1.14, 2), "1.1");
         assert_eq!(format_g_precision(2.0, 2), "2");
+        for (v, text) in [
+            (0.0, "0"),
+            (1e6, "1000000"),
+            (1e-6, "0.000001"),
+            (1e-7, "1e-07"),
+            (-1.5e21, "-1.5e+21"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
+            assert_eq!(format_api(v), text);
+        }
         assert_eq!(format_openmetrics(0.5), "0.5");
         assert_eq!(format_openmetrics(10.0), "10.0");
     }

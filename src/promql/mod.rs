@@ -19,6 +19,7 @@
 //! | [`ast`], [`printer`] | the tree; the tree as text, on one line or laid out |
 //! | [`labels`], `regexp` | label sets, matchers, regular expressions in Go's dialect |
 //! | [`series`], [`notation`] | the store; series in promtool's notation |
+//! | [`load`] | traces from files: OpenMetrics, dumps, CSV, JSON of the HTTP API |
 //! | [`histogram`] | native histograms: layouts, sums, trims |
 //! | [`eval`], [`functions`], `aggregations`, `binary` | the engine and what it can call |
 //! | [`annotations`] | warnings and infos beside a result |
@@ -40,17 +41,21 @@ mod aggregations;
 pub mod annotations;
 pub mod ast;
 mod binary;
+pub mod diagnose;
 pub mod duration;
 pub mod eval;
 pub mod functions;
 pub mod gofmt;
 pub mod histogram;
+pub mod http_api;
 mod kahan;
 pub mod labels;
 mod lexer;
+pub mod load;
 pub mod notation;
 mod parser;
 pub mod printer;
+pub mod query_time;
 mod regexp;
 pub mod series;
 mod times;

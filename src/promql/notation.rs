@@ -50,16 +50,61 @@ impl std::error::Error for NotationError {}
 /// Runs the `load` and `clear` blocks of a script on the store.
 ///
 /// # Errors
-/// The first line that cannot be read or stored; lines before it are loaded.
+/// The first line that cannot be read or stored; the others are loaded.
 pub fn load(store: &mut Store, script: &str) -> Result<(), NotationError> {
+    run(store, script).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Takes what a script says.
+pub(crate) trait Sink {
+    fn clear(&mut self);
+
+    /// A sample of a line (from 1), times in milliseconds; `start` is 0 if unknown.
+    ///
+    /// # Errors
+    /// Why it cannot be taken.
+    fn sample(
+        &mut self,
+        line: usize,
+        labels: &Labels,
+        start: i64,
+        time: i64,
+        value: &Item,
+    ) -> Result<(), String>;
+}
+
+impl Sink for Store {
+    fn clear(&mut self) {
+        Store::clear(self);
+    }
+
+    fn sample(
+        &mut self,
+        _line: usize,
+        labels: &Labels,
+        start: i64,
+        time: i64,
+        value: &Item,
+    ) -> Result<(), String> {
+        let stored = match value {
+            Item::Omitted => Ok(()),
+            Item::Float(value) => self.append_float(labels, start, time, *value),
+            Item::Histogram {
+                histogram,
+                hint_given: _,
+            } => self.append_histogram(labels, start, time, Histogram::clone(histogram)),
+        };
+        stored.map_err(|error| format!("{labels}: {error}"))
+    }
+}
+
+/// Runs a script; a line with an error does not hide the others.
+pub(crate) fn run(sink: &mut dyn Sink, script: &str) -> Vec<NotationError> {
     let lines: Vec<&str> = script.lines().map(str::trim).collect();
+    let mut errors = Vec::new();
     let mut at = 0;
     while let Some(line) = lines.get(at) {
         let number = at + 1;
-        let fail = |message: String| NotationError {
-            line: number,
-            message,
-        };
         let command = line
             .split_whitespace()
             .next()
@@ -69,31 +114,39 @@ pub fn load(store: &mut Store, script: &str) -> Result<(), NotationError> {
         if command.is_empty() || command.starts_with('#') {
             continue;
         }
+        let mut fail = |message: String| {
+            errors.push(NotationError {
+                line: number,
+                message,
+            });
+        };
         match command.as_str() {
-            "clear" => store.clear(),
+            "clear" => sink.clear(),
             "load" | "load_with_nhcb" => {
-                let length = lines[at..]
+                let body = lines.get(at..).unwrap_or_default();
+                let length = body
                     .iter()
                     .take_while(|l| !l.is_empty() && !l.starts_with('#'))
                     .count();
-                let body = &lines[at..at + length];
-                let interval = line.split_whitespace().nth(1).unwrap_or("");
-                let interval = duration::parse_millis(interval).map_err(|e| {
-                    fail(format!(
-                        "invalid step definition {}: {e}",
-                        gofmt::quote(interval)
-                    ))
-                })?;
-                let block = LoadBlock::parse(interval, body, number)?;
-                block
-                    .store(store, command == "load_with_nhcb")
-                    .map_err(fail)?;
                 at += length;
+                let interval = line.split_whitespace().nth(1).unwrap_or("");
+                match duration::parse_millis(interval) {
+                    Ok(interval) => {
+                        let body = body.get(..length).unwrap_or_default();
+                        let block = LoadBlock::parse(interval, body, number, &mut errors);
+                        block.store(sink, command == "load_with_nhcb", &mut errors);
+                    }
+                    Err(error) => fail(format!(
+                        "invalid step definition {}: {error}",
+                        gofmt::quote(interval)
+                    )),
+                }
             }
-            other => return Err(fail(format!("invalid command {}", gofmt::quote(other)))),
+            other => fail(format!("invalid command {}", gofmt::quote(other))),
         }
     }
-    Ok(())
+    errors.sort_by_key(|error| error.line);
+    errors
 }
 
 /// A sample with its time and start timestamp, in milliseconds.
@@ -103,109 +156,106 @@ struct Sample {
     value: Item,
 }
 
+/// The samples of a line (from 1).
+struct SeriesLine {
+    line: usize,
+    labels: Labels,
+    samples: Vec<Sample>,
+}
+
 struct LoadBlock {
+    /// Line of the command.
+    line: usize,
     /// In the order of the lines; a series given again takes its later values.
-    series: Vec<(Labels, Vec<Sample>)>,
+    series: Vec<SeriesLine>,
 }
 
 impl LoadBlock {
-    fn parse(interval: i64, lines: &[&str], first: usize) -> Result<Self, NotationError> {
-        let mut series: Vec<(Labels, Vec<Sample>)> = Vec::new();
+    fn parse(interval: i64, lines: &[&str], first: usize, errors: &mut Vec<NotationError>) -> Self {
+        let mut series: Vec<SeriesLine> = Vec::new();
         let mut index: BTreeMap<Labels, usize> = BTreeMap::new();
         let mut pending: Option<(Labels, Vec<Option<i64>>)> = None;
-        for (i, line) in lines.iter().enumerate() {
-            let fail = |message: String| NotationError {
-                line: first + 1 + i,
-                message,
+        for (number, text) in (first + 1..).zip(lines) {
+            let line = match read_line(text, number, interval, &mut pending) {
+                Ok(Some(line)) => line,
+                Ok(None) => continue,
+                Err(message) => {
+                    errors.push(NotationError {
+                        line: number,
+                        message,
+                    });
+                    continue;
+                }
             };
-            if let Some((metric, offsets)) = start_line(line) {
-                if pending.is_some() {
-                    return Err(fail("@st line has no following sample line".to_owned()));
-                }
-                let (labels, _) = parse_series(metric).map_err(fail)?;
-                pending = Some((labels, parse_start_offsets(offsets).map_err(fail)?));
-                continue;
-            }
-            let (labels, items) = parse_series(line).map_err(fail)?;
-            let offsets = match pending.take() {
-                Some((metric, _)) if metric != labels => {
-                    let message = "@st metric does not match the following sample line metric";
-                    return Err(fail(message.to_owned()));
-                }
-                Some((_, offsets)) if offsets.len() != items.len() => {
-                    return Err(fail(format!(
-                        "@st line has {} values but sample line has {}",
-                        offsets.len(),
-                        items.len()
-                    )));
-                }
-                Some((_, offsets)) => offsets,
-                None => Vec::new(),
-            };
-            let samples = items
-                .into_iter()
-                .enumerate()
-                .filter(|(_, value)| *value != Item::Omitted)
-                .map(|(i, value)| {
-                    let time = interval.saturating_mul(i as i64);
-                    let offset = offsets.get(i).copied().flatten();
-                    Sample {
-                        time,
-                        start: offset.map_or(0, |offset| time.saturating_add(offset)),
-                        value,
-                    }
-                })
-                .collect();
-            match index.get(&labels).and_then(|at| series.get_mut(*at)) {
-                Some((_, earlier)) => *earlier = samples,
+            match index.get(&line.labels).and_then(|at| series.get_mut(*at)) {
+                Some(earlier) => *earlier = line,
                 None => {
-                    index.insert(labels.clone(), series.len());
-                    series.push((labels, samples));
+                    index.insert(line.labels.clone(), series.len());
+                    series.push(line);
                 }
             }
         }
         if pending.is_some() {
-            let message = "@st line has no following sample line".to_owned();
-            return Err(NotationError {
+            errors.push(NotationError {
                 line: first + lines.len(),
-                message,
+                message: "@st line has no following sample line".to_owned(),
             });
         }
-        Ok(Self { series })
+        Self {
+            line: first,
+            series,
+        }
     }
 
-    fn store(self, store: &mut Store, with_custom_buckets: bool) -> Result<(), String> {
-        for (labels, samples) in &self.series {
-            for Sample { time, start, value } in samples {
-                let stored = match value {
-                    Item::Omitted => Ok(()),
-                    Item::Float(value) => store.append_float(labels, *start, *time, *value),
-                    Item::Histogram {
-                        histogram,
-                        hint_given: _,
-                    } => store.append_histogram(labels, *start, *time, Histogram::clone(histogram)),
+    fn store(
+        self,
+        sink: &mut dyn Sink,
+        with_custom_buckets: bool,
+        errors: &mut Vec<NotationError>,
+    ) {
+        for SeriesLine {
+            line,
+            labels,
+            samples,
+        } in &self.series
+        {
+            let stored = samples.iter().try_for_each(|sample| {
+                sink.sample(*line, labels, sample.start, sample.time, &sample.value)
+            });
+            errors.extend(stored.err().map(|message| NotationError {
+                line: *line,
+                message,
+            }));
+        }
+        if !with_custom_buckets {
+            return;
+        }
+        for (labels, histograms) in self.classic_histograms() {
+            let stored = histograms.into_iter().try_for_each(|(time, classic)| {
+                let histogram = classic
+                    .convert()
+                    .map_err(|error| format!("{labels}: {error}"))?;
+                let value = Item::Histogram {
+                    histogram: Arc::new(histogram),
+                    hint_given: false,
                 };
-                stored.map_err(|error| format!("{labels}: {error}"))?;
-            }
+                sink.sample(self.line, &labels, 0, time, &value)
+            });
+            errors.extend(stored.err().map(|message| NotationError {
+                line: self.line,
+                message,
+            }));
         }
-        if with_custom_buckets {
-            for (labels, histograms) in self.classic_histograms() {
-                for (time, classic) in histograms {
-                    let histogram = classic
-                        .convert()
-                        .map_err(|error| format!("{labels}: {error}"))?;
-                    store
-                        .append_histogram(&labels, 0, time, histogram)
-                        .map_err(|error| format!("{labels}: {error}"))?;
-                }
-            }
-        }
-        Ok(())
     }
 
     fn classic_histograms(&self) -> BTreeMap<Labels, BTreeMap<i64, Classic>> {
         let mut histograms: BTreeMap<Labels, BTreeMap<i64, Classic>> = BTreeMap::new();
-        for (labels, samples) in &self.series {
+        for SeriesLine {
+            line: _,
+            labels,
+            samples,
+        } in &self.series
+        {
             let name = labels.metric_name();
             let part = if let Some(base) = name.strip_suffix("_bucket") {
                 match gofmt::parse_float(labels.get(BUCKET_BOUND)) {
@@ -310,6 +360,59 @@ impl Classic {
     }
 }
 
+/// Reads a line of a `load` block; `None` for a line of start offsets, which become `pending`.
+fn read_line(
+    text: &str,
+    line: usize,
+    interval: i64,
+    pending: &mut Option<(Labels, Vec<Option<i64>>)>,
+) -> Result<Option<SeriesLine>, String> {
+    if let Some((metric, offsets)) = start_line(text) {
+        if pending.take().is_some() {
+            return Err("@st line has no following sample line".to_owned());
+        }
+        let (labels, _) = parse_series(metric)?;
+        *pending = Some((labels, parse_start_offsets(offsets)?));
+        return Ok(None);
+    }
+    let starts = pending.take();
+    let (labels, items) = parse_series(text)?;
+    let offsets = match starts {
+        Some((metric, _)) if metric != labels => {
+            let message = "@st metric does not match the following sample line metric";
+            return Err(message.to_owned());
+        }
+        Some((_, offsets)) if offsets.len() != items.len() => {
+            return Err(format!(
+                "@st line has {} values but sample line has {}",
+                offsets.len(),
+                items.len()
+            ));
+        }
+        Some((_, offsets)) => offsets,
+        None => Vec::new(),
+    };
+    let samples = items
+        .into_iter()
+        .enumerate()
+        .filter(|(_, value)| *value != Item::Omitted)
+        .map(|(i, value)| {
+            let time = interval.saturating_mul(i as i64);
+            let offset = offsets.get(i).copied().flatten();
+            Sample {
+                time,
+                start: offset.map_or(0, |offset| time.saturating_add(offset)),
+                value,
+            }
+        })
+        .collect();
+    Ok(Some(SeriesLine {
+        line,
+        labels,
+        samples,
+    }))
+}
+
 /// Splits `metric@st offsets`.
 fn start_line(line: &str) -> Option<(&str, &str)> {
     let (head, rest) = line.split_once([' ', '\t'])?;
@@ -394,6 +497,17 @@ pub fn parse_series(line: &str) -> Result<(Labels, Vec<Item>), String> {
         }
     }
     Ok((labels, items))
+}
+
+/// Reads the series `metric{labels}` at the start of the text, with Go's escapes in strings, and
+/// gives the bytes it takes.
+///
+/// # Errors
+/// What is wrong, with the column.
+pub(crate) fn parse_metric(text: &str) -> Result<(Labels, usize), String> {
+    let mut cursor = Cursor { text, at: 0 };
+    let labels = cursor.metric()?;
+    Ok((labels, cursor.at))
 }
 
 struct Cursor<'a> {

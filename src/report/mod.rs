@@ -1,4 +1,6 @@
 //! What people read: strings only, nothing is printed here.
 
+pub mod plot;
+pub mod query_result;
 pub mod test_results;
 pub mod timeline;

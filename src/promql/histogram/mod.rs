@@ -99,7 +99,7 @@ fn power_of_two(exponent: i64) -> f64 {
 }
 
 /// The upper bound of the exponential bucket `index`, in absolute terms.
-fn exponential_bound(index: i64, schema: i32) -> f64 {
+pub(crate) fn exponential_bound(index: i64, schema: i32) -> f64 {
     // The last regular bucket ends at the largest float, not at infinity.
     let schema = schema.clamp(-52, 52);
     if schema < 0 {
