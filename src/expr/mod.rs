@@ -106,6 +106,33 @@ pub fn compile(source: &str, result_type: &Type) -> Result<Program, Error> {
     compile_in(source, &environment, true)
 }
 
+/// The instant that an expression of time gives, with `isNaN` and `isInf` in sight beside the
+/// language itself (argo-rollouts `utils/evaluate`).
+///
+/// # Errors
+/// Expressions that do not compile, cannot be computed, or give no time; in the reference's words.
+pub fn evaluate_time(expression: &str, now: Timestamp) -> Result<Timestamp, String> {
+    let environment = [EnvironmentFunction::IsNaN, EnvironmentFunction::IsInf]
+        .into_iter()
+        .map(|function| {
+            let ty = Type::Function(Arc::new(function.signature()));
+            (function.name().to_owned(), ty)
+        })
+        .collect();
+    let value = compile_in(expression, &environment, true)
+        .and_then(|program| program.eval(&Value::Nil, Some(now)))
+        .map_err(|error| error.to_string())?;
+    match value {
+        Value::Time(moment) => {
+            let nanos = moment
+                .instant()
+                .clamp(i128::from(i64::MIN), i128::from(i64::MAX));
+            Ok(Timestamp::from_nanos(i64::try_from(nanos).unwrap_or(0)))
+        }
+        other => Err(format!("expected time.Time, but got {}", other.type_name())),
+    }
+}
+
 /// Compiles an expression of the language itself, without a result.
 ///
 /// # Errors

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::expr;
-use crate::spec::metric_provider::PrometheusMetric;
+use crate::spec::metric_provider::{PrometheusMetric, PrometheusRangeQueryArgs};
 use crate::time::{Duration, Timestamp};
 
-use super::settings::{SettingsError, time_of};
+use super::settings::SettingsError;
 use super::{Answer, Request, Response};
 
 /// How long an answer is waited for where the metric does not say.
@@ -19,46 +19,23 @@ pub fn timeout(metric: &PrometheusMetric) -> Duration {
     metric.timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs)
 }
 
-/// The instant query of a metric.
-///
-/// # Errors
-/// Settings that the reference refuses, in its words; range queries, which are not known here yet.
-pub fn request(metric: &PrometheusMetric, now: Timestamp) -> Result<Request, String> {
-    check_settings(metric).map_err(|error| error.message)?;
-    if metric.range_query.is_some() {
-        return Err("rangeQuery is not supported".into());
-    }
-    let mut headers = vec![(
-        "Content-Type".to_owned(),
-        "application/x-www-form-urlencoded".to_owned(),
-    )];
-    headers.extend(
-        metric
-            .headers
-            .iter()
-            .map(|header| (header.key.clone(), header.value.clone())),
-    );
-    let base = metric.address.trim_end_matches('/');
-    Ok(Request {
-        method: "POST".into(),
-        url: format!("{base}/api/v1/query"),
-        headers,
-        body: format!(
-            "query={}&time={}",
-            form_encoded(&metric.query),
-            now.as_secs_f64()
-        ),
-        insecure: metric.insecure,
-        timeout: timeout(metric),
-    })
+/// The times that a query is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    Instant(Timestamp),
+    Range {
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+    },
 }
 
-/// Checks what is checked before a query is sent. An address can also come from the environment of
-/// the controller; without one the reference refuses.
+/// Checks what is checked before a query is sent, and computes when it is to be evaluated. An
+/// address can also come from the environment of the controller; without one the reference refuses.
 ///
 /// # Errors
 /// The first mistake, in the reference's words.
-pub fn check_settings(metric: &PrometheusMetric) -> Result<(), SettingsError> {
+pub fn times(metric: &PrometheusMetric, now: Timestamp) -> Result<Times, SettingsError> {
     let refuse = |field: &str, message: &str| Err(SettingsError::new(field, message));
     if metric.timeout.is_some_and(|seconds| seconds < 0) {
         return refuse(
@@ -91,20 +68,63 @@ pub fn check_settings(metric: &PrometheusMetric) -> Result<(), SettingsError> {
         );
     }
     let Some(range) = &metric.range_query else {
-        return Ok(());
+        return Ok(Times::Instant(now));
     };
-    for (part, expression) in [("start", &range.start), ("end", &range.end)] {
-        if let Err(reason) = time_of(expression) {
+    let PrometheusRangeQueryArgs { start, end, step } = range;
+    let time = |part: &str, expression: &str| {
+        expr::evaluate_time(expression, now).map_err(|reason| {
             let field = format!("prometheus.rangeQuery.{part}");
             let message = format!("failed to parse rangeQuery.{part} as time: {reason}");
-            return refuse(&field, &message);
-        }
-    }
-    if let Err(reason) = range.step.parse() {
-        let message = format!("failed to parse rangeQuery.step as duration: {reason}");
-        return refuse("prometheus.rangeQuery.step", &message);
-    }
-    Ok(())
+            SettingsError::new(&field, message)
+        })
+    };
+    Ok(Times::Range {
+        start: time("start", start)?,
+        end: time("end", end)?,
+        step: step.parse().map_err(|reason| {
+            let message = format!("failed to parse rangeQuery.step as duration: {reason}");
+            SettingsError::new("prometheus.rangeQuery.step", message)
+        })?,
+    })
+}
+
+/// The query of a metric, an instant or a range query, as Prometheus' Go client sends it.
+///
+/// # Errors
+/// See [`times`].
+pub fn request(metric: &PrometheusMetric, now: Timestamp) -> Result<Request, String> {
+    let query = form_encoded(&metric.query);
+    let (path, body) = match times(metric, now).map_err(|error| error.message)? {
+        Times::Instant(at) => ("query", format!("query={query}&time={}", at.as_secs_f64())),
+        Times::Range { start, end, step } => (
+            "query_range",
+            format!(
+                "end={}&query={query}&start={}&step={}",
+                end.as_secs_f64(),
+                start.as_secs_f64(),
+                step.as_secs_f64()
+            ),
+        ),
+    };
+    let mut headers = vec![(
+        "Content-Type".to_owned(),
+        "application/x-www-form-urlencoded".to_owned(),
+    )];
+    headers.extend(
+        metric
+            .headers
+            .iter()
+            .map(|header| (header.key.clone(), header.value.clone())),
+    );
+    let base = metric.address.trim_end_matches('/');
+    Ok(Request {
+        method: "POST".into(),
+        url: format!("{base}/api/v1/{path}"),
+        headers,
+        body,
+        insecure: metric.insecure,
+        timeout: timeout(metric),
+    })
 }
 
 /// What an answer of the HTTP API means.
@@ -159,7 +179,12 @@ fn decode_data(data: &Value) -> Result<(expr::Value, String), String> {
         }
         Some("vector") => items
             .iter()
-            .map(|item| sample(item.get("value").unwrap_or(&Value::Null)))
+            .map(|item| match item.get("value") {
+                Some(pair) => sample(pair),
+                // A native histogram leaves the client's float as it was made: zero.
+                None if item.get("histogram").is_some() => Ok(0.0),
+                None => sample(&Value::Null),
+            })
             .collect::<Result<_, _>>()?,
         Some("matrix") => items
             .iter()
@@ -287,5 +312,49 @@ mod tests {
             "query=sum%28rate%28x%7Ba%3D%22b%22%7D%5B1m%5D%29%29&time=5"
         );
         assert!(super::request(&PrometheusMetric::default(), Timestamp::EPOCH).is_err());
+    }
+
+    fn ranged(start: &str, end: &str, step: &str) -> PrometheusMetric {
+        PrometheusMetric {
+            address: "http://prometheus:9090".into(),
+            query: "up".into(),
+            range_query: Some(PrometheusRangeQueryArgs {
+                start: start.into(),
+                end: end.into(),
+                step: step.into(),
+            }),
+            ..PrometheusMetric::default()
+        }
+    }
+
+    #[test]
+    fn a_range_is_computed_from_now() {
+        let metric = ranged("now() - duration('5m')", "now()", "1m");
+        let request = request(&metric, Timestamp::from_secs(1000)).unwrap();
+        assert_eq!(request.url, "http://prometheus:9090/api/v1/query_range");
+        assert_eq!(request.body, "end=1000&query=up&start=700&step=60");
+        let series = r#"{"status":"success","data":{"resultType":"matrix","result":[
+            {"metric":{"a":"1"},"values":[[1,"1"],[2,"2"]]},{"metric":{"a":"2"},"values":[[1,"3"]]}]}}"#;
+        assert_eq!(text_of(series), Ok("[1,2,3]".into()));
+        let empty = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
+        assert_eq!(text_of(empty), Ok("[]".into()));
+    }
+
+    #[test]
+    fn a_range_without_times_is_refused() {
+        let refused =
+            |start, end, step| times(&ranged(start, end, step), Timestamp::EPOCH).unwrap_err().message;
+        assert_eq!(
+            refused("1 + 1", "now()", "1m"),
+            "failed to parse rangeQuery.start as time: expected time.Time, but got int"
+        );
+        assert_eq!(
+            refused("now()", "hello", "1m"),
+            "failed to parse rangeQuery.end as time: unknown name hello"
+        );
+        assert_eq!(
+            refused("now()", "now()", "often"),
+            "failed to parse rangeQuery.step as duration: time: invalid duration \"often\""
+        );
     }
 }

@@ -1,7 +1,6 @@
 //! Settings of a metric that its provider refuses before it asks (argo-rollouts
 //! `metricproviders/`).
 
-use crate::expr::{self, Value};
 use crate::spec::analysis::Metric;
 use crate::spec::metric_provider::{DatadogMetric, GraphiteMetric, MetricProvider};
 use crate::time::{Duration, Timestamp};
@@ -44,7 +43,7 @@ pub fn settings_error(metric: &Metric) -> Option<SettingsError> {
         plugin: _,
     } = &metric.provider;
     if let Some(prometheus) = prometheus {
-        prometheus::check_settings(prometheus).err()
+        prometheus::times(prometheus, Timestamp::EPOCH).err()
     } else if let Some(web) = web {
         web::request(web)
             .err()
@@ -55,19 +54,6 @@ pub fn settings_error(metric: &Metric) -> Option<SettingsError> {
             .map(|message| SettingsError::new("datadog", message))
     } else {
         graphite.as_ref().and_then(check_graphite)
-    }
-}
-
-/// The time that an expression such as `now() - duration("10m")` gives.
-///
-/// # Errors
-/// Expressions that do not compile, fail, or give anything else.
-pub(super) fn time_of(expression: &str) -> Result<(), String> {
-    let program = expr::compile_plain(expression).map_err(|error| error.to_string())?;
-    match program.eval(&Value::Nil, Some(Timestamp::EPOCH)) {
-        Ok(Value::Time(_)) => Ok(()),
-        Ok(other) => Err(format!("expected time.Time, but got {}", other.type_name())),
-        Err(error) => Err(error.to_string()),
     }
 }
 
