@@ -313,15 +313,7 @@ impl Store {
         time: i64,
         value: f64,
     ) -> Result<(), OutOfOrder> {
-        let data = self.entry(labels);
-        check_order(data, time)?;
-        if data.starts.last().map_or(0, |(_, last)| *last) != start {
-            push_tightly(&mut data.starts, (data.values.len(), start));
-        }
-        data.times.push(time);
-        push_tightly(&mut data.values, value);
-        data.has_stale |= is_stale(value);
-        Ok(())
+        push_float(self.entry(labels), start, time, value)
     }
 
     /// Appends a native histogram. What its hint says about a reset is replaced by what the
@@ -384,6 +376,73 @@ impl<'v> Check<'_, 'v> {
             },
         }
     }
+}
+
+/// A series of a store, for appending without looking for it. Good until samples are dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeriesId(usize);
+
+impl Store {
+    /// The series with these labels, made if there is none.
+    pub fn series_id(&mut self, labels: &Labels) -> SeriesId {
+        self.entry(labels);
+        SeriesId(self.last)
+    }
+
+    /// Appends a float to a series; the time in milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// The time is not after the last one of the series, or there is no such series any more.
+    pub fn append_float_to(
+        &mut self,
+        SeriesId(at): SeriesId,
+        time: i64,
+        value: f64,
+    ) -> Result<(), OutOfOrder> {
+        let newest = i64::MAX;
+        let (_, data) = self.series.get_mut(at).ok_or(OutOfOrder { time, newest })?;
+        push_float(data, 0, time, value)
+    }
+
+    /// Appends all samples of another store from `from` on, their times moved by `shift`, both in
+    /// milliseconds; start timestamps of floats are left out. So are samples that are not newer
+    /// than the last of their series.
+    pub fn append_all(&mut self, other: &Store, from: i64, shift: i64) {
+        for (labels, data) in other.series() {
+            let moved = |time: i64| time.saturating_add(shift);
+            for (time, value) in data.floats().filter(|(time, _)| *time >= from) {
+                let _ = self.append_float(labels, 0, moved(time), value);
+            }
+            for sample in data.histograms().iter().filter(|it| it.time >= from) {
+                let start = if sample.start == 0 {
+                    0
+                } else {
+                    moved(sample.start)
+                };
+                let histogram = sample.histogram.as_ref().clone();
+                let _ = self.append_histogram(labels, start, moved(sample.time), histogram);
+            }
+        }
+    }
+
+    /// Drops samples before `time` (milliseconds since the epoch), and series that have no other.
+    /// See [`Store::append_all`] for what becomes of start timestamps.
+    pub fn drop_before(&mut self, time: i64) {
+        let mut kept = Store::new();
+        kept.append_all(self, time, 0);
+        *self = kept;
+    }
+}
+
+fn push_float(data: &mut SeriesData, start: i64, time: i64, value: f64) -> Result<(), OutOfOrder> {
+    check_order(data, time)?;
+    if data.starts.last().map_or(0, |(_, last)| *last) != start {
+        push_tightly(&mut data.starts, (data.values.len(), start));
+    }
+    data.times.push(time);
+    push_tightly(&mut data.values, value);
+    data.has_stale |= is_stale(value);
+    Ok(())
 }
 
 fn check_order(data: &SeriesData, time: i64) -> Result<(), OutOfOrder> {

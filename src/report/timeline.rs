@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
+use crate::sim::TrafficTotals;
 use crate::sim::play::{Check, Play, Totals, Verdict};
 use crate::sim::timeline::{Entry, EntryKind, Explanation, Sample};
 use crate::time::Duration;
@@ -85,6 +86,7 @@ pub fn summary(play: &Play, look: Look) -> String {
         highest_share,
         peak_pods,
         measurements,
+        traffic,
     } = &play.totals;
     if let Some(seconds) = time_to_full_promotion {
         push(
@@ -111,12 +113,38 @@ pub fn summary(play: &Play, look: Look) -> String {
         );
         push(&mut out, &text);
     }
+    if let Some(traffic) = traffic {
+        push(&mut out, &requests_line(traffic));
+    }
     let text = format!("pods      {peak_pods} at the peak");
     push(&mut out, &text);
     if *measurements > 0 {
         push(&mut out, &format!("measured  {measurements} times"));
     }
+    for note in &play.notes {
+        push(&mut out, &format!("note      {note}"));
+    }
     out
+}
+
+fn requests_line(totals: &TrafficTotals) -> String {
+    let TrafficTotals {
+        requests,
+        failed,
+        of_release: _,
+        failed_of_release: _,
+        failed_because_of_release,
+    } = totals;
+    let share = if *requests > 0.0 {
+        failed_because_of_release / requests
+    } else {
+        0.0
+    };
+    format!(
+        "requests  {requests:.0} since the release; {failed:.0} failed, {failed_because_of_release:.0} of them \
+         because of it ({})",
+        fine_percent(share)
+    )
 }
 
 /// What was decided at the time, and why: the decisions of that moment, else the last before it.
@@ -237,7 +265,7 @@ fn kind_style(kind: EntryKind) -> Style {
         EntryKind::Analysis | EntryKind::Measurement | EntryKind::Experiment => {
             AnsiColor::Magenta.on_default()
         }
-        EntryKind::Step | EntryKind::Weight => AnsiColor::Blue.on_default(),
+        EntryKind::Step | EntryKind::Weight | EntryKind::Traffic => AnsiColor::Blue.on_default(),
         EntryKind::Scale | EntryKind::Pods | EntryKind::Service | EntryKind::Phase => Style::new(),
     }
 }
@@ -267,6 +295,17 @@ pub fn clock(at: Duration) -> String {
 fn length(seconds: f64) -> String {
     let rounded = (seconds * 10.0).round() / 10.0;
     Duration::from_secs_f64(rounded).to_string()
+}
+
+/// With two significant digits: small shares of failures matter.
+fn fine_percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent > 0.0 && percent < 1.0 {
+        let digits = (-percent.log10()).ceil() as usize + 1;
+        format!("{percent:.digits$} %")
+    } else {
+        format!("{} %", (percent * 10.0).round() / 10.0)
+    }
 }
 
 fn percent(share: f64) -> String {

@@ -43,6 +43,7 @@ impl Simulation {
                 metric,
                 resume,
                 now,
+                cluster_time: self.now,
                 world: &self.store.world,
             });
             let MetricAnswer { measurement, took } = answer;

@@ -14,6 +14,9 @@ use super::world::World;
 /// Answers measurements. Jobs are not asked here: the simulated cluster runs them.
 pub trait MetricSource {
     fn measure(&mut self, request: &MetricRequest<'_>) -> MetricAnswer;
+
+    /// Tells that time goes on from `now`, the world being as it is then until the next call.
+    fn time_passes(&mut self, _now: Timestamp, _world: &World) {}
 }
 
 /// A measurement to be taken.
@@ -25,7 +28,10 @@ pub struct MetricRequest<'a> {
     pub metric: &'a Metric,
     /// The unfinished measurement to go on with.
     pub resume: Option<&'a Measurement>,
+    /// On the controller's clock.
     pub now: Timestamp,
+    /// On everybody else's.
+    pub cluster_time: Timestamp,
     pub world: &'a World,
 }
 

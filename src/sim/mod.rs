@@ -27,6 +27,7 @@ pub mod scenario;
 mod settings;
 mod simulation;
 mod store;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod time_fields;
@@ -41,5 +42,6 @@ pub use observer::{Change, ChangeKind, DecisionRecord, EventOutcome, NoObserver,
 pub use pods::{JobRun, PodLife, PodModel, PodStart};
 pub use settings::Settings;
 pub use simulation::Simulation;
-pub use traffic::{Traffic, traffic_shares};
+pub use telemetry::TrafficTotals;
+pub use traffic::{Destination, Traffic, destinations, traffic_shares};
 pub use world::{Kind, Namespace, ObjectRef, World};

@@ -1,6 +1,8 @@
 //! Playing a scenario: objects and events in, timeline, totals and verdicts out.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -18,6 +20,7 @@ use super::scenario::metrics::ScenarioMetrics;
 use super::scenario::{Expectation, PodChoice, Range, Scenario, ScenarioEvent, Target, Undo};
 use super::settings::Settings;
 use super::simulation::Simulation;
+use super::telemetry::{Telemetry, TrafficTotals};
 use super::timeline::{Entry, Explanation, Recorder, Sample, short_image};
 use super::world::{Kind, ObjectRef};
 
@@ -40,6 +43,9 @@ pub struct Play {
     pub totals: Totals,
     pub samples: Vec<Sample>,
     pub checks: Vec<Check>,
+    /// What the reader should know of how this was found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     #[serde(skip)]
     pub explanations: Vec<Explanation>,
 }
@@ -105,6 +111,9 @@ pub struct Totals {
     pub highest_share: f64,
     pub peak_pods: i32,
     pub measurements: usize,
+    /// Requests since the release, where the scenario has traffic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<TrafficTotals>,
 }
 
 /// A share of the traffic and how long the release had it.
@@ -183,7 +192,9 @@ pub fn play(objects: &[Value], scenario: &Scenario) -> Result<Play, String> {
         .reconcile_delay
         .map_or(settings.reconcile_delay, |it| it.0);
     let seed = settings.seed;
-    let metrics = ScenarioMetrics::new(&namespace, &name, &scenario.metrics);
+    let telemetry = Telemetry::new(scenario, (&namespace, &name), seed, objects)?
+        .map(|telemetry| Rc::new(RefCell::new(telemetry)));
+    let metrics = ScenarioMetrics::new(&namespace, &name, &scenario.metrics, telemetry.clone());
     let simulation = Simulation::new(settings, Box::new(metrics), Box::new(SteadyPods::default()));
     let mut player = Player {
         recorder: Recorder::new(&namespace, &name),
@@ -194,6 +205,7 @@ pub fn play(objects: &[Value], scenario: &Scenario) -> Result<Play, String> {
         released: false,
         last_key: String::new(),
         last_key_at: Timestamp::from_secs(0),
+        telemetry,
     };
     player.set_up(objects)?;
     let checks = player.run(scenario);
@@ -210,6 +222,7 @@ struct Player {
     /// Phase, step and pauses, and since when they have been the same.
     last_key: String,
     last_key_at: Timestamp,
+    telemetry: Option<Rc<RefCell<Telemetry>>>,
 }
 
 impl Player {
@@ -243,7 +256,14 @@ impl Player {
                 break;
             }
         }
-        let whole = (self.simulation.now() + Duration::from_millis(999)).truncate_to_seconds();
+        let mut whole = (self.simulation.now() + Duration::from_millis(999)).truncate_to_seconds();
+        self.simulation.run_until(whole, &mut self.recorder);
+        if let Some(telemetry) = &self.telemetry {
+            let mut telemetry = telemetry.borrow_mut();
+            let started = whole;
+            whole = started + telemetry.history();
+            telemetry.start(started, whole, self.simulation.world());
+        }
         self.simulation.run_until(whole, &mut self.recorder);
         self.origin = whole;
         self.last_key_at = whole;
@@ -727,6 +747,8 @@ impl Player {
             analysis,
             max_weight,
             served,
+            failed_requests,
+            failed_because_of_release,
         } = expectation;
         let status = self
             .rollout()
@@ -770,6 +792,9 @@ impl Player {
         // Sums over the whole timeline: only where they are asked for, as `by` asks at each event.
         let totals = (max_weight.is_some() || served.is_some()).then(|| self.totals());
         let totals = totals.as_ref();
+        let failures = (failed_requests.is_some() || failed_because_of_release.is_some())
+            .then(|| self.traffic_totals())
+            .flatten();
         let sample = self.recorder.samples.last();
         let share = sample.map_or(0.0, |sample| sample.share * 100.0);
         let numbers = [
@@ -788,6 +813,16 @@ impl Player {
                 "served by the release",
                 served,
                 totals.map_or(0.0, |totals| totals.served_by_release * 100.0),
+            ),
+            (
+                "failed requests",
+                failed_requests,
+                failures.map_or(0.0, |totals| totals.failed),
+            ),
+            (
+                "failed because of the release",
+                failed_because_of_release,
+                failures.map_or(0.0, |totals| totals.failed_because_of_release),
             ),
         ];
         for (what, wanted, present) in numbers {
@@ -877,7 +912,13 @@ impl Player {
             highest_share: highest,
             peak_pods: samples.iter().map(|sample| sample.pods).max().unwrap_or(0),
             measurements: self.recorder.measurements,
+            traffic: self.traffic_totals(),
         }
+    }
+
+    fn traffic_totals(&self) -> Option<TrafficTotals> {
+        let mut telemetry = self.telemetry.as_ref()?.borrow_mut();
+        telemetry.totals(self.simulation.now())
     }
 
     fn verdict(&self, rollout: &Rollout) -> Verdict {
@@ -923,15 +964,25 @@ impl Player {
             ended_after: self.simulation.now().since(self.origin).as_secs_f64(),
         };
         let totals = self.totals();
+        let mut timeline = self.recorder.entries;
+        let mut notes = Vec::new();
+        if let Some(telemetry) = &self.telemetry {
+            let telemetry = telemetry.borrow();
+            notes = telemetry.notes();
+            timeline.extend(telemetry.entries());
+            // What caused a change stands before the change.
+            timeline.sort_by_key(|entry| entry.at);
+        }
         Play {
             namespace: self.namespace,
             rollout: self.name,
             seed,
-            timeline: self.recorder.entries,
+            timeline,
             outcome,
             totals,
             samples: self.recorder.samples,
             checks,
+            notes,
             explanations: self.recorder.explanations,
         }
     }

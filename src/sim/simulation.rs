@@ -99,7 +99,14 @@ impl Simulation {
     /// Lets everything happen that is due up to and including `end`; then it is `end`.
     pub fn run_until(&mut self, end: Timestamp, observer: &mut dyn Observer) {
         while self.step(end, observer) {}
-        self.now = self.now.max(end);
+        self.pass_time(end);
+    }
+
+    fn pass_time(&mut self, to: Timestamp) {
+        if to > self.now {
+            self.metrics.time_passes(self.now, &self.store.world);
+            self.now = to;
+        }
     }
 
     /// Lets the next task due at or before `end` happen. False where there is none.
@@ -107,7 +114,7 @@ impl Simulation {
         let Some((at, task)) = self.queue.pop_until(end) else {
             return false;
         };
-        self.now = self.now.max(at);
+        self.pass_time(at);
         match task {
             Task::Reconcile(object) => self.reconcile(&object, observer),
             Task::PodReady { pod, token } => self.pod_ready(&pod, token, observer),

@@ -48,6 +48,8 @@ pub enum EntryKind {
     Phase,
     Abort,
     Promotion,
+    /// How requests fare.
+    Traffic,
     /// Something is wrong.
     Problem,
 }
@@ -69,6 +71,7 @@ impl EntryKind {
             EntryKind::Phase => "phase",
             EntryKind::Abort => "abort",
             EntryKind::Promotion => "promoted",
+            EntryKind::Traffic => "traffic",
             EntryKind::Problem => "problem",
         }
     }
@@ -568,6 +571,9 @@ impl Observer for Recorder {
         let mut text = format!("{}{value} {}", metric.name, result.phase);
         if !result.message.is_empty() {
             text = format!("{text}: {}", result.message);
+        }
+        if let Some(warnings) = result.metadata.get("warnings") {
+            text = format!("{text}; warnings: {warnings}");
         }
         self.note(now, EntryKind::Measurement, text);
         if let (Some(entry), false) = (self.entries.last_mut(), self.origin.is_none()) {

@@ -18,16 +18,28 @@ pub struct Traffic {
     pub since: Timestamp,
 }
 
-/// Share of the traffic per pod template hash, summing to 1; empty where nobody gets any.
+/// Where a part of the users' requests goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Destination<'w> {
+    /// The service that is addressed, "" where none is known.
+    pub service: &'w str,
+    /// Pod template hash of the version that answers.
+    pub hash: &'w str,
+    /// Of all requests, above 0 to 1.
+    pub share: f64,
+}
+
+/// Where the requests go, shares summing to 1; empty where nobody gets any. Header and mirror routes
+/// are not counted, as nobody knows how many requests they take.
 ///
 /// By the weights in effect where the rollout has a router; otherwise by the active service's
 /// selector (blue-green) or by ready pods, which a service behind all revisions balances over.
-pub fn traffic_shares(world: &World, namespace: &str, rollout: &str) -> BTreeMap<String, f64> {
+pub fn destinations<'w>(world: &'w World, namespace: &str, rollout: &str) -> Vec<Destination<'w>> {
     let Some(place) = world.namespaces.get(namespace) else {
-        return BTreeMap::new();
+        return Vec::new();
     };
     let Some(object) = place.rollouts.get(rollout) else {
-        return BTreeMap::new();
+        return Vec::new();
     };
     if let Some(table) = place
         .traffic
@@ -38,8 +50,13 @@ pub fn traffic_shares(world: &World, namespace: &str, rollout: &str) -> BTreeMap
     }
     if let Some(blue_green) = &object.spec.strategy.blue_green {
         return selected_hash(&place.observed, &blue_green.active_service)
-            .map(|hash| BTreeMap::from([(hash, 1.0)]))
-            .unwrap_or_default();
+            .map(|hash| Destination {
+                service: &blue_green.active_service,
+                hash,
+                share: 1.0,
+            })
+            .into_iter()
+            .collect();
     }
     let ready = place
         .observed
@@ -50,15 +67,28 @@ pub fn traffic_shares(world: &World, namespace: &str, rollout: &str) -> BTreeMap
                 .controller()
                 .is_some_and(|owner| owner.kind == "Rollout" && owner.uid == object.metadata.uid)
         })
-        .map(|set| (ready_pods(set), set.hash().to_owned()));
-    normalized(ready)
+        .map(|set| Destination {
+            service: "",
+            hash: set.hash(),
+            share: ready_pods(set),
+        });
+    normalized(ready.collect())
+}
+
+/// Share of the traffic per pod template hash; see [`destinations`].
+pub fn traffic_shares(world: &World, namespace: &str, rollout: &str) -> BTreeMap<String, f64> {
+    let mut shares = BTreeMap::new();
+    for destination in destinations(world, namespace, rollout) {
+        *shares.entry(destination.hash.to_owned()).or_insert(0.0) += destination.share;
+    }
+    shares
 }
 
 fn ready_pods(set: &ReplicaSet) -> f64 {
     f64::from(set.status.ready_replicas.max(0))
 }
 
-fn weighted(table: &RouteTable, observed: &Observed) -> BTreeMap<String, f64> {
+fn weighted<'w>(table: &'w RouteTable, observed: &'w Observed) -> Vec<Destination<'w>> {
     let RouteTable {
         max_weight: _,
         canary,
@@ -68,36 +98,34 @@ fn weighted(table: &RouteTable, observed: &Observed) -> BTreeMap<String, f64> {
         mirror_routes: _,
     } = table;
     let destinations = [canary, stable].into_iter().chain(additional);
-    normalized(destinations.map(|destination| {
+    let weighted = destinations.map(|destination| {
         let WeightDestination {
             weight,
             service_name,
             pod_template_hash,
         } = destination;
-        let hash =
-            selected_hash(observed, service_name).unwrap_or_else(|| pod_template_hash.clone());
-        (f64::from((*weight).max(0)), hash)
-    }))
+        Destination {
+            service: service_name,
+            hash: selected_hash(observed, service_name).unwrap_or(pod_template_hash),
+            share: f64::from((*weight).max(0)),
+        }
+    });
+    normalized(weighted.collect())
 }
 
 /// The pod template hash that a service selects.
-fn selected_hash(observed: &Observed, service: &str) -> Option<String> {
+fn selected_hash<'w>(observed: &'w Observed, service: &str) -> Option<&'w str> {
     let selector = &observed.services.get(service)?.spec.selector;
     selector
         .get(crate::engine::POD_TEMPLATE_HASH_LABEL)
-        .cloned()
+        .map(String::as_str)
 }
 
-fn normalized(parts: impl Iterator<Item = (f64, String)>) -> BTreeMap<String, f64> {
-    let mut shares = BTreeMap::new();
-    for (part, hash) in parts {
-        if part > 0.0 {
-            *shares.entry(hash).or_insert(0.0) += part;
-        }
+fn normalized(mut parts: Vec<Destination<'_>>) -> Vec<Destination<'_>> {
+    parts.retain(|part| part.share > 0.0);
+    let total: f64 = parts.iter().map(|part| part.share).sum();
+    for part in &mut parts {
+        part.share /= total;
     }
-    let total: f64 = shares.values().sum();
-    for share in shares.values_mut() {
-        *share /= total;
-    }
-    shares
+    parts
 }

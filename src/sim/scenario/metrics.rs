@@ -1,6 +1,8 @@
 //! Metric answers of a scenario.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde_json::{Value, json};
 
@@ -9,7 +11,10 @@ use crate::providers::web;
 use crate::sim::metrics::{
     MetricAnswer, MetricRequest, MetricSource, ScriptKey, ScriptedMetrics, answer,
 };
+use crate::sim::telemetry::Telemetry;
+use crate::sim::world::World;
 use crate::spec::analysis::{AnalysisPhase, Metric};
+use crate::time::Timestamp;
 
 use super::MetricScript;
 
@@ -27,6 +32,8 @@ pub(in crate::sim) struct ScenarioMetrics {
     /// Hash of the version before the release; any other is the release.
     old_hash: Option<String>,
     healthy: BTreeMap<String, Value>,
+    /// Answers Prometheus metrics without a script.
+    telemetry: Option<Rc<RefCell<Telemetry>>>,
 }
 
 impl ScenarioMetrics {
@@ -34,6 +41,7 @@ impl ScenarioMetrics {
         namespace: &str,
         rollout: &str,
         scripts: &BTreeMap<String, MetricScript>,
+        telemetry: Option<Rc<RefCell<Telemetry>>>,
     ) -> Self {
         let mut release = BTreeMap::new();
         let mut others = BTreeMap::new();
@@ -53,6 +61,7 @@ impl ScenarioMetrics {
             others: ScriptedMetrics::new(ScriptKey::MetricName, others),
             old_hash: None,
             healthy: BTreeMap::new(),
+            telemetry,
         }
     }
 
@@ -87,12 +96,23 @@ impl ScenarioMetrics {
 impl MetricSource for ScenarioMetrics {
     fn measure(&mut self, request: &MetricRequest<'_>) -> MetricAnswer {
         if !self.scripted.contains(&request.metric.name) {
+            if let (Some(telemetry), Some(prometheus)) =
+                (&self.telemetry, &request.metric.provider.prometheus)
+            {
+                return telemetry.borrow_mut().measure(request, prometheus);
+            }
             return self.healthy_answer(request);
         }
         if self.judges_release(request) {
             self.release.measure(request)
         } else {
             self.others.measure(request)
+        }
+    }
+
+    fn time_passes(&mut self, now: Timestamp, world: &World) {
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.borrow_mut().time_passes(now, world);
         }
     }
 }

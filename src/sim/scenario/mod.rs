@@ -6,6 +6,7 @@
 
 pub(super) mod metrics;
 mod read;
+pub mod traffic;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use crate::source::Span;
 use crate::time::Duration;
 
 /// A length of time as Go and Prometheus users write it: `90s`, `5m`, `1h30m`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[schemars(with = "String", extend("pattern" = r"^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$|^0$"))]
 #[serde(transparent)]
 pub struct Period(pub Duration);
@@ -69,6 +70,11 @@ pub struct Scenario {
     pub release: Option<Release>,
     /// Answers of the metric providers, by metric name.
     pub metrics: BTreeMap<String, MetricScript>,
+    /// Users' requests: what queries of Prometheus metrics without a script are evaluated on.
+    pub traffic: Option<traffic::TrafficModel>,
+    /// Series that such queries see, too: `load` blocks in promtool's notation, with times from the
+    /// release on.
+    pub series: Option<String>,
     /// What users and surroundings do.
     pub events: Vec<ScenarioEvent>,
     /// What must hold.
@@ -279,6 +285,10 @@ pub struct Expectation {
     /// Share of all requests since the release that the release served, in percent, if traffic is
     /// even.
     pub served: Option<Range>,
+    /// Requests that failed since the release, where the scenario has `traffic`.
+    pub failed_requests: Option<Range>,
+    /// How many of them the stable version would have answered.
+    pub failed_because_of_release: Option<Range>,
 }
 
 /// A number, or bounds.

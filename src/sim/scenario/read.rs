@@ -1,5 +1,6 @@
 //! Reading scenarios, with problems that point into the file.
 
+use crate::promql::{Store, notation};
 use crate::source::{Problem, Sources, Span};
 use crate::spec::yaml::{self, Document};
 
@@ -80,6 +81,27 @@ fn read_document(document: &Document) -> Result<ScenarioFile, Vec<Problem>> {
             ),
         }
     }
+    if let Some(traffic) = &scenario.traffic {
+        for (path, message) in traffic.problems() {
+            let span = span_of(format!("traffic.{path}"));
+            problems.push(
+                Problem::error("scenario-traffic", message, span)
+                    .with_help("the fields of `traffic`: docs/scenarios.md"),
+            );
+        }
+    }
+    if let Some(text) = &scenario.series
+        && let Err(error) = notation::load(&mut Store::new(), text)
+    {
+        problems.push(
+            Problem::error(
+                "scenario-series",
+                error.to_string(),
+                span_of("series".to_owned()),
+            )
+            .with_help("a block is a line `load 15s` and one line a series: `up{pod=\"a\"} 1x20`"),
+        );
+    }
     let mut expectations = Vec::new();
     for (index, expectation) in scenario.expect.iter().enumerate() {
         let span = span_of(format!("expect[{index}]"));
@@ -88,6 +110,18 @@ fn read_document(document: &Document) -> Result<ScenarioFile, Vec<Problem>> {
             problems.push(
                 Problem::error("scenario-expectation", "both `at` and `by` are given", span)
                     .with_help("`at` is one moment, `by` is any time up to a moment"),
+            );
+        }
+        let of_traffic = expectation.failed_requests.is_some()
+            || expectation.failed_because_of_release.is_some();
+        if of_traffic && scenario.traffic.is_none() {
+            problems.push(
+                Problem::error(
+                    "scenario-expectation",
+                    "failed requests are expected, but the scenario has no traffic",
+                    span,
+                )
+                .with_help("say how many requests come, and how many fail: `traffic`"),
             );
         }
         if expects_nothing(expectation) {
@@ -195,6 +229,8 @@ fn expects_nothing(expectation: &Expectation) -> bool {
         analysis,
         max_weight,
         served,
+        failed_requests,
+        failed_because_of_release,
     } = expectation;
     phase.is_none()
         && message.is_none()
@@ -206,4 +242,6 @@ fn expects_nothing(expectation: &Expectation) -> bool {
         && analysis.is_empty()
         && max_weight.is_none()
         && served.is_none()
+        && failed_requests.is_none()
+        && failed_because_of_release.is_none()
 }

@@ -1,0 +1,712 @@
+//! The pods and gateways of a rollout: which part of the requests each gets, and what it counts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use crate::engine::{POD_TEMPLATE_HASH_LABEL, Pod, ReplicaSet, RouteTable};
+use crate::promql::labels::Labels;
+use crate::promql::labels::METRIC_NAME;
+use crate::promql::series::{SeriesId, Store, stale_marker};
+use crate::sim::scenario::traffic::{Noise, TrafficModel};
+use crate::sim::store::mix;
+use crate::sim::traffic::destinations;
+use crate::sim::world::{Namespace, World};
+use crate::spec::kubernetes::Service;
+use crate::spec::rollout::Rollout;
+
+use super::accounts::{Account, Catalogue, Identity};
+use super::conventions::{Scope, Variables};
+use super::counting::{Dice, Outcome, Tally};
+use super::versions::Version;
+
+/// Requests of a span of time, as expected.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Flow {
+    pub requests: f64,
+    pub failed: f64,
+    /// Of other versions than the one before the release.
+    pub of_release: f64,
+    pub failed_of_release: f64,
+    /// What the version before the release would have answered.
+    pub because_of_release: f64,
+}
+
+impl std::ops::AddAssign for Flow {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.failed += other.failed;
+        self.of_release += other.of_release;
+        self.failed_of_release += other.failed_of_release;
+        self.because_of_release += other.because_of_release;
+    }
+}
+
+/// What the requests' way depends on; while it stays the same, nothing has to be looked at again.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Surroundings {
+    pods: Vec<Arc<Pod>>,
+    sets: Vec<Arc<ReplicaSet>>,
+    services: Vec<Arc<Service>>,
+    table: Option<RouteTable>,
+    stable_hash: String,
+}
+
+impl Surroundings {
+    fn of(place: &Namespace, rollout: &Rollout) -> Self {
+        let observed = &place.observed;
+        Self {
+            pods: observed.pods.values().cloned().collect(),
+            sets: observed.replica_sets.values().cloned().collect(),
+            services: observed.services.values().cloned().collect(),
+            table: place
+                .traffic
+                .get(&rollout.metadata.name)
+                .and_then(|traffic| traffic.effective.clone()),
+            stable_hash: rollout.status.stable_rs.clone(),
+        }
+    }
+
+    fn is_of(&self, place: &Namespace, rollout: &Rollout) -> bool {
+        let observed = &place.observed;
+        let table = place
+            .traffic
+            .get(&rollout.metadata.name)
+            .and_then(|traffic| traffic.effective.as_ref());
+        same(&self.pods, observed.pods.values())
+            && same(&self.sets, observed.replica_sets.values())
+            && same(&self.services, observed.services.values())
+            && self.table.as_ref() == table
+            && self.stable_hash == rollout.status.stable_rs
+    }
+}
+
+fn same<'a, T: 'a>(known: &[Arc<T>], present: impl ExactSizeIterator<Item = &'a Arc<T>>) -> bool {
+    known.len() == present.len()
+        && known
+            .iter()
+            .zip(present)
+            .all(|(known, present)| Arc::ptr_eq(known, present))
+}
+
+/// All that counts requests.
+pub(super) struct Fleet {
+    model: TrafficModel,
+    namespace: String,
+    rollout: String,
+    seed: u64,
+    /// Hash of the version before the release.
+    old_hash: String,
+    surroundings: Surroundings,
+    /// By pod template hash.
+    pub versions: BTreeMap<String, Version>,
+    /// By uid.
+    pods: BTreeMap<String, PodState>,
+    /// By service and pod template hash.
+    gateways: BTreeMap<(String, String), Gateway>,
+    /// Requests that no pod can answer: service, hash, share.
+    unserved: Vec<(String, String, f64)>,
+}
+
+struct PodState {
+    hash: String,
+    exists: bool,
+    running: bool,
+    variables: Variables,
+    labels: Vec<(String, String)>,
+    /// Services by which it is addressed, and the share of all requests that comes so.
+    shares: Vec<(String, f64)>,
+    account: Account,
+    by_service: BTreeMap<String, (Variables, Account)>,
+    up: Option<(Labels, SeriesId)>,
+    dice: Dice,
+}
+
+struct Gateway {
+    variables: Variables,
+    error_code: u16,
+    account: Account,
+    dice: Dice,
+}
+
+impl Fleet {
+    pub fn new(model: TrafficModel, namespace: &str, rollout: &str, seed: u64) -> Self {
+        Self {
+            model,
+            namespace: namespace.to_owned(),
+            rollout: rollout.to_owned(),
+            seed,
+            old_hash: String::new(),
+            surroundings: Surroundings::default(),
+            versions: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            gateways: BTreeMap::new(),
+            unserved: Vec::new(),
+        }
+    }
+
+    /// Takes the version that is stable now for the one before the release.
+    pub fn start(&mut self, world: &World) {
+        if let Some(rollout) = world.rollout(&self.namespace, &self.rollout) {
+            self.old_hash.clone_from(&rollout.status.stable_rs);
+        }
+    }
+
+    /// Whether [`Fleet::observe`] would find anything new.
+    pub fn is_up_to_date(&self, world: &World) -> bool {
+        match self.place(world) {
+            Some((place, rollout)) => self.surroundings.is_of(place, rollout),
+            None => true,
+        }
+    }
+
+    fn place<'w>(&self, world: &'w World) -> Option<(&'w Namespace, &'w Rollout)> {
+        let place = world.namespaces.get(&self.namespace)?;
+        let rollout = place.rollouts.get(&self.rollout)?;
+        Some((place, rollout))
+    }
+
+    /// Looks at pods, services and weights. All requests so far must have been counted.
+    pub fn observe(
+        &mut self,
+        world: &World,
+        seconds: f64,
+        catalogue: &Catalogue,
+        store: &mut Store,
+        time: i64,
+    ) {
+        let Some((place, rollout)) = self.place(world) else {
+            return;
+        };
+        self.surroundings = Surroundings::of(place, rollout);
+        self.observe_versions(place, rollout, seconds, catalogue);
+        self.observe_pods(place, rollout, store, time);
+        self.unserved.clear();
+        for pod in self.pods.values_mut() {
+            pod.shares.clear();
+        }
+        for destination in destinations(world, &self.namespace, &self.rollout) {
+            let hash = destination.hash;
+            let service = match destination.service {
+                "" => addressed_service(place, rollout, self.versions.get(hash)),
+                known => known.to_owned(),
+            };
+            let ready = |pod: &&mut PodState| pod.exists && pod.running && pod.hash == hash;
+            let count = self.pods.values_mut().filter(ready).count();
+            if count == 0 {
+                let unserved = (service.clone(), hash.to_owned(), destination.share);
+                self.unserved.push(unserved);
+            }
+            for pod in self.pods.values_mut().filter(ready) {
+                let share = destination.share / count as f64;
+                pod.shares.push((service.clone(), share));
+            }
+            self.ensure_gateway(place, rollout, &service, hash);
+        }
+    }
+
+    fn observe_versions(
+        &mut self,
+        place: &Namespace,
+        rollout: &Rollout,
+        seconds: f64,
+        catalogue: &Catalogue,
+    ) {
+        for set in place.observed.replica_sets.values() {
+            let owned = set.metadata.controller().is_some_and(|owner| {
+                (owner.kind == "Rollout" && owner.name == rollout.metadata.name)
+                    || owner.kind == "Experiment"
+            });
+            if owned && !self.versions.contains_key(set.hash()) {
+                let is_old = set.hash() == self.old_hash;
+                let mut version = Version::new(&self.model, set, is_old, &self.rollout);
+                version.set_time(seconds, &catalogue.bounds);
+                self.versions.insert(set.hash().to_owned(), version);
+            }
+        }
+    }
+
+    fn observe_pods(&mut self, place: &Namespace, rollout: &Rollout, store: &mut Store, time: i64) {
+        for pod in self.pods.values_mut() {
+            pod.exists = false;
+        }
+        for pod in place.observed.pods.values() {
+            let labels = &pod.metadata.labels;
+            let Some(hash) = labels.get(POD_TEMPLATE_HASH_LABEL) else {
+                continue;
+            };
+            let Some(version) = self.versions.get(hash) else {
+                continue;
+            };
+            let service = monitored_service(place, rollout, pod, hash);
+            let state = self
+                .pods
+                .entry(pod.metadata.uid.clone())
+                .or_insert_with(|| {
+                    let name = &pod.metadata.name;
+                    let version_or = |other: &str| {
+                        if version.version.is_empty() {
+                            other.to_owned()
+                        } else {
+                            version.version.clone()
+                        }
+                    };
+                    PodState {
+                        hash: hash.clone(),
+                        exists: true,
+                        running: false,
+                        variables: Variables::from([
+                            ("namespace", self.namespace.clone()),
+                            ("rollout", self.rollout.clone()),
+                            ("pod", name.clone()),
+                            ("instance", format!("{name}:{}", version.container_port)),
+                            ("port", version.container_port.to_string()),
+                            ("container", version.container.clone()),
+                            ("hash", hash.clone()),
+                            ("app", version.app.clone()),
+                            ("version", version.version.clone()),
+                            ("version_or_unknown", version_or("unknown")),
+                            ("version_or_latest", version_or("latest")),
+                            ("service", service.clone()),
+                        ]),
+                        labels: labels
+                            .iter()
+                            .map(|(name, value)| (label_name(name), value.clone()))
+                            .collect(),
+                        shares: Vec::new(),
+                        account: Account::default(),
+                        by_service: BTreeMap::new(),
+                        up: None,
+                        dice: dice(self.seed, &format!("{}/{name}", self.namespace)),
+                    }
+                });
+            state.exists = true;
+            let running = pod.ready_since.is_some();
+            if state.running && !running {
+                state.restart();
+            }
+            state.running = running;
+            if state.variables.get("service") != Some(&service) {
+                state.rename(service, store, time);
+            }
+        }
+    }
+
+    fn ensure_gateway(&mut self, place: &Namespace, rollout: &Rollout, service: &str, hash: &str) {
+        let key = (service.to_owned(), hash.to_owned());
+        let Some(version) = self.versions.get(hash) else {
+            return;
+        };
+        if self.gateways.contains_key(&key) {
+            return;
+        }
+        let port = place
+            .observed
+            .services
+            .get(service)
+            .and_then(|service| service.spec.ports.first())
+            .map_or(80, |port| port.port);
+        let (primary, canary) = services_of(rollout);
+        let primary = if primary.is_empty() { service } else { primary };
+        let upstream = if service == canary && service != primary {
+            format!("{}-{service}-{port}", self.namespace)
+        } else {
+            String::new()
+        };
+        let ingress = ingress_name(rollout);
+        let host = place
+            .observed
+            .other("networking.k8s.io/v1", "Ingress", &ingress)
+            .and_then(|ingress| ingress.pointer("/spec/rules/0/host")?.as_str())
+            .unwrap_or_default();
+        let version_or = |other: &str| {
+            if version.version.is_empty() {
+                other.to_owned()
+            } else {
+                version.version.clone()
+            }
+        };
+        let gateway = Gateway {
+            variables: Variables::from([
+                ("namespace", self.namespace.clone()),
+                ("rollout", self.rollout.clone()),
+                ("destination", service.to_owned()),
+                ("port", port.to_string()),
+                ("hash", hash.to_owned()),
+                ("app", version.app.clone()),
+                ("version", version.version.clone()),
+                ("version_or_unknown", version_or("unknown")),
+                ("version_or_latest", version_or("latest")),
+                ("primary", primary.to_owned()),
+                ("canary_upstream", upstream),
+                ("ingress", ingress),
+                ("host", host.to_owned()),
+            ]),
+            error_code: version.error_code,
+            account: Account::default(),
+            dice: dice(self.seed, &format!("{}/{service}/{hash}", self.namespace)),
+        };
+        self.gateways.insert(key, gateway);
+    }
+
+    /// Lets all versions answer as at this time, in seconds since the release.
+    pub fn set_time(&mut self, seconds: f64, bounds: &[f64]) {
+        for version in self.versions.values_mut() {
+            version.set_time(seconds, bounds);
+        }
+    }
+
+    /// Images that get requests, of other versions than the one before the release.
+    pub fn released_images(&self) -> Vec<String> {
+        let served = self
+            .pods
+            .values()
+            .filter(|pod| !pod.shares.is_empty())
+            .map(|pod| &pod.hash);
+        let mut images: Vec<String> = served
+            .chain(self.unserved.iter().map(|(_, hash, _)| hash))
+            .filter_map(|hash| self.versions.get(hash))
+            .filter(|version| !version.is_old)
+            .map(|version| version.image.clone())
+            .collect();
+        images.sort();
+        images.dedup();
+        images
+    }
+
+    /// What becomes of this many requests at present, as expected.
+    pub fn flow(&self, requests: f64) -> Flow {
+        let baseline = self
+            .versions
+            .get(&self.old_hash)
+            .map_or(0.0, |version| version.error_share);
+        let mut flow = Flow {
+            requests,
+            ..Flow::default()
+        };
+        let served = self.pods.values().flat_map(|pod| {
+            pod.shares
+                .iter()
+                .map(|(_, share)| (&pod.hash, *share, false))
+        });
+        let unserved = self
+            .unserved
+            .iter()
+            .map(|(_, hash, share)| (hash, *share, true));
+        for (hash, share, is_unserved) in served.chain(unserved) {
+            let Some(version) = self.versions.get(hash) else {
+                continue;
+            };
+            let error_share = if is_unserved {
+                1.0
+            } else {
+                version.error_share
+            };
+            let count = requests * share;
+            flow.failed += count * error_share;
+            if !version.is_old {
+                flow.of_release += count;
+                flow.failed_of_release += count * error_share;
+                flow.because_of_release += count * (error_share - baseline).max(0.0);
+            }
+        }
+        flow
+    }
+
+    /// Counts requests that came while nothing changed.
+    pub fn count(&mut self, requests: f64, catalogue: &Catalogue) {
+        let noise = self.model.noise;
+        let by_service = catalogue.has(Scope::PodByService);
+        for pod in self.pods.values_mut() {
+            let Some(version) = self.versions.get(&pod.hash) else {
+                continue;
+            };
+            for (service, share) in &pod.shares {
+                for (outcome, part) in [
+                    (Outcome::Answered, 1.0 - version.error_share),
+                    (Outcome::Failed, version.error_share),
+                ] {
+                    let expected = requests * share * part;
+                    if expected <= 0.0 {
+                        continue;
+                    }
+                    let tally = match noise {
+                        Noise::None => Tally::expected(expected, &version.shares),
+                        Noise::Poisson => {
+                            let count = pod.dice.count(expected);
+                            pod.dice.tally(count, &version.shares)
+                        }
+                    };
+                    pod.account.add(outcome, &tally);
+                    if by_service {
+                        let (_, account) =
+                            pod.by_service.entry(service.clone()).or_insert_with(|| {
+                                let destination = ("destination", service.clone());
+                                (Variables::from([destination]), Account::default())
+                            });
+                        account.add(outcome, &tally);
+                    }
+                    let key = (service.clone(), pod.hash.clone());
+                    if let Some(gateway) = self.gateways.get_mut(&key) {
+                        gateway.account.add(outcome, &tally);
+                    }
+                }
+            }
+        }
+        for (service, hash, share) in &self.unserved {
+            let key = (service.clone(), hash.clone());
+            if let Some(gateway) = self.gateways.get_mut(&key) {
+                let expected = requests * share;
+                let count = match noise {
+                    Noise::None => expected,
+                    Noise::Poisson => gateway.dice.count(expected),
+                };
+                let tally = Tally::refused(count, catalogue.bounds.len() + 1);
+                gateway.account.add(Outcome::NoPod, &tally);
+            }
+        }
+    }
+
+    /// Scrapes all pods and gateways.
+    pub fn scrape(&mut self, catalogue: &Catalogue, store: &mut Store, time: i64) {
+        for pod in self.pods.values_mut() {
+            let error_code = self
+                .versions
+                .get(&pod.hash)
+                .map_or(0, |version| version.error_code);
+            pod.scrape(error_code, catalogue, store, time);
+        }
+        self.pods.retain(|_, pod| pod.exists);
+        if catalogue.has(Scope::Service) {
+            for gateway in self.gateways.values_mut() {
+                let identity = Identity {
+                    scope: Scope::Service,
+                    variables: &[&gateway.variables],
+                    pod_labels: &[],
+                    error_code: gateway.error_code,
+                };
+                gateway.account.scrape(catalogue, &identity, store, time);
+            }
+        }
+    }
+
+    /// Finds all series again after old samples were dropped.
+    pub fn find_series(&mut self, store: &mut Store) {
+        for pod in self.pods.values_mut() {
+            pod.account.find_series(store);
+            for (_, account) in pod.by_service.values_mut() {
+                account.find_series(store);
+            }
+            if let Some((labels, id)) = &mut pod.up {
+                *id = store.series_id(labels);
+            }
+        }
+        for gateway in self.gateways.values_mut() {
+            gateway.account.find_series(store);
+        }
+    }
+}
+
+impl PodState {
+    fn restart(&mut self) {
+        self.account.restart();
+        for (_, account) in self.by_service.values_mut() {
+            account.restart();
+        }
+    }
+
+    /// Another service finds it: its target has other labels.
+    fn rename(&mut self, service: String, store: &mut Store, time: i64) {
+        self.account.rename(store, time);
+        if let Some((_, up)) = self.up.take() {
+            let _ = store.append_float_to(up, time, stale_marker());
+        }
+        self.variables.insert("service", service);
+    }
+
+    fn scrape(&mut self, error_code: u16, catalogue: &Catalogue, store: &mut Store, time: i64) {
+        if catalogue.needs.wants("up") {
+            self.scrape_up(error_code, catalogue, store, time);
+        }
+        if !(self.exists && self.running) {
+            self.account.end(store, time);
+            for (_, account) in self.by_service.values_mut() {
+                account.end(store, time);
+            }
+            return;
+        }
+        let identity = Identity {
+            scope: Scope::Pod,
+            variables: &[&self.variables],
+            pod_labels: &self.labels,
+            error_code,
+        };
+        self.account.scrape(catalogue, &identity, store, time);
+        for (destination, account) in self.by_service.values_mut() {
+            let identity = Identity {
+                scope: Scope::PodByService,
+                variables: &[&self.variables, destination],
+                pod_labels: &self.labels,
+                error_code,
+            };
+            account.scrape(catalogue, &identity, store, time);
+        }
+    }
+
+    fn scrape_up(&mut self, error_code: u16, catalogue: &Catalogue, store: &mut Store, time: i64) {
+        if self.up.is_none() {
+            let of_pods = catalogue
+                .instruments
+                .iter()
+                .find(|it| it.scope == Scope::Pod || it.scope == Scope::PodByService);
+            let Some(instrument) = of_pods else {
+                return;
+            };
+            let identity = Identity {
+                scope: instrument.scope,
+                variables: &[&self.variables],
+                pod_labels: &self.labels,
+                error_code,
+            };
+            let labels = identity.labels(&[(&instrument.target, &[])]);
+            let labels = labels.with(METRIC_NAME, "up");
+            let id = store.series_id(&labels);
+            self.up = Some((labels, id));
+        }
+        if let Some((_, up)) = &self.up {
+            let value = match (self.exists, self.running) {
+                (true, true) => 1.0,
+                (true, false) => 0.0,
+                (false, _) => stale_marker(),
+            };
+            let _ = store.append_float_to(*up, time, value);
+        }
+    }
+}
+
+fn dice(seed: u64, what: &str) -> Dice {
+    use std::hash::Hasher as _;
+    let mut hasher = fnv::FnvHasher::default();
+    hasher.write(what.as_bytes());
+    let stream = |number| ChaCha8Rng::seed_from_u64(mix(seed ^ hasher.finish(), number));
+    Dice {
+        requests: stream(1),
+        latencies: stream(2),
+    }
+}
+
+/// As Prometheus' service discovery writes label names.
+fn label_name(name: &str) -> String {
+    name.chars()
+        .map(|letter| {
+            if letter.is_ascii_alphanumeric() {
+                letter
+            } else {
+                '_'
+            }
+        })
+        .collect()
+}
+
+/// The services of the stable and of the new version.
+fn services_of(rollout: &Rollout) -> (&str, &str) {
+    let strategy = &rollout.spec.strategy;
+    if let Some(canary) = &strategy.canary {
+        (&canary.stable_service, &canary.canary_service)
+    } else if let Some(blue_green) = &strategy.blue_green {
+        (&blue_green.active_service, &blue_green.preview_service)
+    } else {
+        ("", "")
+    }
+}
+
+fn selects(service: &Service, pod: &Pod) -> bool {
+    let selector = &service.spec.selector;
+    !selector.is_empty()
+        && selector
+            .iter()
+            .all(|(name, value)| pod.metadata.labels.get(name) == Some(value))
+}
+
+/// The service by which a monitor finds the pod: the one of its version, else any.
+fn monitored_service(place: &Namespace, rollout: &Rollout, pod: &Pod, hash: &str) -> String {
+    let (stable, canary) = services_of(rollout);
+    let first = if hash == rollout.status.stable_rs {
+        [stable, canary]
+    } else {
+        [canary, stable]
+    };
+    let services = &place.observed.services;
+    let own = first.into_iter().find(|name| {
+        services
+            .get(*name)
+            .is_some_and(|service| selects(service, pod))
+    });
+    own.or_else(|| {
+        let any = services.iter().find(|(_, service)| selects(service, pod));
+        any.map(|(name, _)| name.as_str())
+    })
+    .unwrap_or_default()
+    .to_owned()
+}
+
+/// The service that clients address where the weights name none: the host of the virtual service,
+/// else a service for all versions, else the stable one.
+fn addressed_service(place: &Namespace, rollout: &Rollout, version: Option<&Version>) -> String {
+    let routing = rollout
+        .spec
+        .strategy
+        .canary
+        .as_ref()
+        .and_then(|canary| canary.traffic_routing.as_ref());
+    let virtual_service = routing
+        .and_then(|routing| routing.istio.as_ref())
+        .and_then(|istio| {
+            let several = istio.virtual_services.iter().flatten();
+            istio.virtual_service.iter().chain(several).next()
+        });
+    let host = virtual_service.and_then(|named| {
+        let name = named.name.rsplit('/').next().unwrap_or(&named.name);
+        place
+            .observed
+            .other("networking.istio.io/v1", "VirtualService", name)?
+            .pointer("/spec/http/0/route/0/destination/host")?
+            .as_str()
+    });
+    if let Some(host) = host {
+        return host.split('.').next().unwrap_or(host).to_owned();
+    }
+    let (stable, _) = services_of(rollout);
+    let of_all = place.observed.services.iter().find(|(_, service)| {
+        let selector = &service.spec.selector;
+        !selector.contains_key(POD_TEMPLATE_HASH_LABEL)
+            && place.observed.pods.values().any(|pod| {
+                selects(service, pod) && pod.metadata.labels.contains_key(POD_TEMPLATE_HASH_LABEL)
+            })
+    });
+    match (of_all, version) {
+        (Some((name, _)), _) => name.clone(),
+        (None, _) if !stable.is_empty() => stable.to_owned(),
+        (None, Some(version)) => version.app.clone(),
+        (None, None) => rollout.metadata.name.clone(),
+    }
+}
+
+fn ingress_name(rollout: &Rollout) -> String {
+    let nginx = rollout
+        .spec
+        .strategy
+        .canary
+        .as_ref()
+        .and_then(|canary| canary.traffic_routing.as_ref()?.nginx.as_ref());
+    let first = nginx.and_then(|nginx| {
+        let several = nginx.stable_ingresses.iter().flatten();
+        [&nginx.stable_ingress]
+            .into_iter()
+            .chain(several)
+            .find(|name| !name.is_empty())
+    });
+    first.unwrap_or(&rollout.metadata.name).clone()
+}

@@ -1,0 +1,117 @@
+//! How the latencies of requests fall into a histogram's buckets.
+
+use std::f64::consts::SQRT_2;
+
+use crate::sim::scenario::traffic::{Latency, Moments, Percentiles};
+
+/// The 99th percentile of the standard normal distribution.
+const Z99: f64 = 2.326_347_874_040_841;
+
+/// What part of all requests falls into a bucket, and how long they take there on average.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct BucketShare {
+    pub share: f64,
+    /// Seconds.
+    pub mean: f64,
+}
+
+/// The buckets with these upper bounds in seconds, and the one above them.
+pub(super) fn bucket_shares(latency: Latency, bounds: &[f64]) -> Vec<BucketShare> {
+    // Part of the requests up to a bound, and their part of the mean latency.
+    let up_to: Box<dyn Fn(f64) -> (f64, f64)> = match latency {
+        Latency::Constant(period) => {
+            let seconds = period.0.as_secs_f64();
+            Box::new(move |bound| {
+                if seconds <= bound {
+                    (1.0, seconds)
+                } else {
+                    (0.0, 0.0)
+                }
+            })
+        }
+        Latency::Percentiles(Percentiles { p50, p99 }) => {
+            let (p50, p99) = (p50.0.as_secs_f64(), p99.0.as_secs_f64());
+            let mu = libm::log(p50);
+            log_normal(mu, (libm::log(p99) - mu) / Z99)
+        }
+        Latency::Moments(Moments { mean, sd }) => {
+            let (mean, sd) = (mean.0.as_secs_f64(), sd.0.as_secs_f64());
+            let variance = libm::log1p((sd / mean) * (sd / mean));
+            log_normal(libm::log(mean) - variance / 2.0, variance.sqrt())
+        }
+    };
+    let mut below = (0.0, 0.0);
+    bounds
+        .iter()
+        .chain(&[f64::INFINITY])
+        .map(|bound| {
+            let now = up_to(*bound);
+            let (share, seconds) = (now.0 - below.0, now.1 - below.1);
+            below = now;
+            let mean = if share > 0.0 { seconds / share } else { 0.0 };
+            BucketShare { share, mean }
+        })
+        .collect()
+}
+
+fn log_normal(mu: f64, sigma: f64) -> Box<dyn Fn(f64) -> (f64, f64)> {
+    let mean = libm::exp(mu + sigma * sigma / 2.0);
+    Box::new(move |bound| {
+        if bound <= 0.0 {
+            return (0.0, 0.0);
+        }
+        if bound.is_infinite() {
+            return (1.0, mean);
+        }
+        let distance = libm::log(bound) - mu;
+        if sigma <= 0.0 {
+            return if distance >= 0.0 {
+                (1.0, mean)
+            } else {
+                (0.0, 0.0)
+            };
+        }
+        let share = normal(distance / sigma);
+        (share, mean * normal(distance / sigma - sigma))
+    })
+}
+
+/// The standard normal distribution function.
+fn normal(z: f64) -> f64 {
+    libm::erfc(-z / SQRT_2) / 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn shares(latency: serde_json::Value, bounds: &[f64]) -> Vec<BucketShare> {
+        bucket_shares(serde_json::from_value(latency).unwrap(), bounds)
+    }
+
+    #[test]
+    fn percentiles_are_where_they_were_asked_for() {
+        let found = shares(json!({"p50": "100ms", "p99": "800ms"}), &[0.1, 0.8]);
+        let rounded: Vec<f64> = found
+            .iter()
+            .map(|bucket| (bucket.share * 1e9).round() / 1e9)
+            .collect();
+        assert_eq!(rounded, [0.5, 0.49, 0.01]);
+    }
+
+    #[test]
+    fn bucket_means_add_up_to_the_mean() {
+        for latency in [
+            json!("250ms"),
+            json!({"mean": "250ms", "sd": "400ms"}),
+            json!({"mean": "250ms", "sd": "0s"}),
+        ] {
+            let found = shares(latency.clone(), &[0.05, 0.1, 0.5, 1.0]);
+            let total: f64 = found.iter().map(|bucket| bucket.share).sum();
+            let mean: f64 = found.iter().map(|bucket| bucket.share * bucket.mean).sum();
+            assert!((total - 1.0).abs() < 1e-12, "{latency}: {total}");
+            assert!((mean - 0.25).abs() < 1e-9, "{latency}: {mean}");
+        }
+    }
+}

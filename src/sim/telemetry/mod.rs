@@ -1,0 +1,370 @@
+//! What a Prometheus server sees of a rollout's traffic, on the virtual clock.
+//!
+//! Requests flow between the events of the simulation: their number comes from the scenario's load,
+//! their way from the routers' weights or the pods, their outcome from the version that answers.
+//! Pods and gateways count them; every scrape interval the counters are written into a store of
+//! series, on which queries are evaluated. Nothing sleeps, and nothing is scraped that no query of
+//! a template looks at.
+//!
+//! | module | job |
+//! |---|---|
+//! | `load`, `latency` | requests in a span of time; latencies in buckets |
+//! | `versions` | how each version answers, at each time |
+//! | `fleet` | pods and gateways: which part of the requests each gets |
+//! | `counting`, `accounts` | counts, expected or drawn; their series |
+//! | `conventions` | names of metrics and labels |
+//! | `needs` | what queries look at, and how far back |
+//! | `server` | the HTTP API's answer to a query |
+//! | `ledger` | how many requests failed, and because of what |
+
+mod accounts;
+mod conventions;
+mod counting;
+mod fleet;
+mod latency;
+mod ledger;
+mod load;
+mod needs;
+mod server;
+#[cfg(test)]
+mod tests;
+mod versions;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::promql::ast::Expr;
+use crate::promql::{ParseErrors, Store, notation, parse};
+use crate::providers::{self, prometheus};
+use crate::spec::analysis::Metric;
+use crate::spec::metric_provider::PrometheusMetric;
+use crate::time::{Duration, Timestamp};
+
+use super::metrics::{MetricAnswer, MetricRequest};
+use super::scenario::Scenario;
+use super::scenario::traffic::{Convention, MetricNames};
+use super::timeline::Entry;
+use super::world::World;
+
+use accounts::Catalogue;
+use fleet::Fleet;
+use ledger::Ledger;
+pub use ledger::TrafficTotals;
+use load::Curve;
+use needs::Needs;
+
+const DEFAULT_SCRAPE_INTERVAL: Duration = Duration::from_secs(15);
+/// Samples are kept at least this long.
+const RETENTION: Duration = Duration::from_secs(2 * 3600);
+/// Traffic before the release, at least: what a server looks back for the latest sample.
+const SHORTEST_HISTORY: Duration = Duration::from_secs(5 * 60);
+
+/// The traffic of a scenario as seen by Prometheus.
+pub(super) struct Telemetry {
+    /// None where the scenario only brings series.
+    traffic: Option<Traffic>,
+    /// Series of the scenario, with times from the release on.
+    given: Store,
+    store: Store,
+    queries: BTreeMap<String, Result<Expr, ParseErrors>>,
+    /// Metrics that were answered, by what of their settings was not used.
+    unused: BTreeMap<String, BTreeSet<String>>,
+}
+
+struct Traffic {
+    curve: Curve,
+    interval: Duration,
+    history: Duration,
+    /// How long samples are kept.
+    retention: Duration,
+    catalogue: Catalogue,
+    fleet: Fleet,
+    ledger: Ledger,
+    /// Seconds since the release when versions begin to answer differently, those still to come
+    /// last first.
+    changes: Vec<f64>,
+    clock: Option<Clock>,
+}
+
+/// From when traffic runs on.
+struct Clock {
+    /// The release.
+    origin: Timestamp,
+    /// Up to when requests have been taken into account.
+    now: Timestamp,
+    next_scrape: Timestamp,
+    next_drop: Timestamp,
+    /// Requests that have come since they were last given to pods.
+    pending: f64,
+}
+
+impl Clock {
+    fn seconds(&self, at: Timestamp) -> f64 {
+        at.since(self.origin).as_secs_f64()
+    }
+}
+
+impl Telemetry {
+    /// None where the scenario has neither traffic nor series.
+    ///
+    /// `objects` hold the templates whose queries will be asked; metrics in `scripted` are not.
+    ///
+    /// # Errors
+    /// The series cannot be read.
+    pub fn new(
+        scenario: &Scenario,
+        (namespace, rollout): (&str, &str),
+        seed: u64,
+        objects: &[Value],
+    ) -> Result<Option<Self>, String> {
+        if scenario.traffic.is_none() && scenario.series.is_none() {
+            return Ok(None);
+        }
+        let mut given = Store::new();
+        if let Some(text) = &scenario.series {
+            notation::load(&mut given, text).map_err(|error| format!("series: {error}"))?;
+        }
+        let traffic = scenario.traffic.as_ref().map(|model| {
+            let applied = scenario
+                .events
+                .iter()
+                .filter_map(|event| event.apply.as_ref());
+            let needs = Needs::of(objects.iter().chain(applied), &|metric| {
+                scenario.metrics.contains_key(metric)
+            });
+            let plain = [MetricNames::Convention(Convention::Plain)];
+            let names = model.metrics.as_deref().unwrap_or(&plain);
+            let interval = model
+                .scrape_interval
+                .map_or(DEFAULT_SCRAPE_INTERVAL, |interval| interval.0);
+            let default_history = if needs.any {
+                needs.reach.max(SHORTEST_HISTORY)
+            } else {
+                Duration::ZERO
+            };
+            // Those before the end of the history are found when traffic starts.
+            let mut changes = versions::change_times(model);
+            changes.push(0.0);
+            changes.sort_by(|a, b| b.total_cmp(a));
+            changes.dedup();
+            Traffic {
+                curve: Curve::new(&model.requests),
+                interval,
+                history: model.history.map_or(default_history, |history| history.0),
+                retention: RETENTION.max(needs.reach + interval + interval),
+                catalogue: Catalogue::new(conventions::instruments(names), needs),
+                fleet: Fleet::new(model.clone(), namespace, rollout, seed),
+                ledger: Ledger::default(),
+                changes,
+                clock: None,
+            }
+        });
+        Ok(Some(Self {
+            traffic,
+            given,
+            store: Store::new(),
+            queries: BTreeMap::new(),
+            unused: BTreeMap::new(),
+        }))
+    }
+
+    /// How long traffic runs before the release.
+    pub fn history(&self) -> Duration {
+        self.traffic
+            .as_ref()
+            .map_or(Duration::ZERO, |traffic| traffic.history)
+    }
+
+    /// Starts the traffic; the release will be at `origin`.
+    pub fn start(&mut self, now: Timestamp, origin: Timestamp, world: &World) {
+        let shift = origin.as_nanos().div_euclid(1_000_000);
+        self.store.append_all(&self.given, i64::MIN, shift);
+        if let Some(traffic) = &mut self.traffic {
+            traffic.clock = Some(Clock {
+                origin,
+                now,
+                next_scrape: now,
+                next_drop: now + traffic.retention + traffic.retention,
+                pending: 0.0,
+            });
+            traffic.fleet.start(world);
+            traffic.observe(world, &mut self.store);
+        }
+    }
+
+    /// Tells that the world stays as it is from `now` until it is told of the next time.
+    pub fn time_passes(&mut self, now: Timestamp, world: &World) {
+        if let Some(traffic) = &mut self.traffic {
+            traffic.advance(now, &mut self.store);
+            if !traffic.fleet.is_up_to_date(world) {
+                traffic.observe(world, &mut self.store);
+            }
+        }
+    }
+
+    /// Answers a query as the server would.
+    pub fn measure(
+        &mut self,
+        request: &MetricRequest<'_>,
+        metric: &PrometheusMetric,
+    ) -> MetricAnswer {
+        let now = request.now;
+        let times = match prometheus::times(metric, now) {
+            Ok(times) => times,
+            Err(message) => {
+                return MetricAnswer::at_once(providers::error_measurement(message, now, now));
+            }
+        };
+        self.note_unused(request.metric, metric);
+        if let Some(traffic) = &mut self.traffic {
+            traffic.advance(request.cluster_time, &mut self.store);
+        }
+        let expr = self
+            .queries
+            .entry(metric.query.clone())
+            .or_insert_with(|| parse(&metric.query));
+        let response = server::answer(&self.store, expr, times);
+        MetricAnswer::at_once(providers::decode(request.metric, &response, now, now))
+    }
+
+    fn note_unused(&mut self, metric: &Metric, settings: &PrometheusMetric) {
+        let PrometheusMetric {
+            address: _,
+            query: _,
+            authentication,
+            timeout,
+            insecure,
+            headers,
+            range_query: _,
+        } = settings;
+        let mut unused = vec!["address"];
+        if *authentication != Default::default() {
+            unused.push("authentication");
+        }
+        if timeout.is_some() {
+            unused.push("timeout");
+        }
+        if *insecure {
+            unused.push("insecure");
+        }
+        if !headers.is_empty() {
+            unused.push("headers");
+        }
+        self.unused
+            .entry(unused.join(", "))
+            .or_default()
+            .insert(metric.name.clone());
+    }
+
+    /// What there is to know beside the timeline.
+    pub fn notes(&self) -> Vec<String> {
+        let source = if self.traffic.is_some() {
+            "traffic"
+        } else {
+            "series"
+        };
+        let note = |(unused, metrics): (&String, &BTreeSet<String>)| {
+            let metrics: Vec<&str> = metrics.iter().map(String::as_str).collect();
+            format!(
+                "evaluated on the scenario's {source}: {}; not used of the provider: {unused}",
+                metrics.join(", ")
+            )
+        };
+        self.unused.iter().map(note).collect()
+    }
+
+    /// How many requests there have been since the release; none without traffic.
+    pub fn totals(&mut self, now: Timestamp) -> Option<TrafficTotals> {
+        let traffic = self.traffic.as_mut()?;
+        traffic.advance(now, &mut self.store);
+        // Counted for the sum alone: when counts are drawn must not depend on who asks.
+        let pending = traffic.clock.as_ref().map_or(0.0, |clock| clock.pending);
+        Some(traffic.ledger.totals_with(traffic.fleet.flow(pending)))
+    }
+
+    /// Lines of the timeline: load and errors where they changed.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.traffic
+            .as_ref()
+            .map(|traffic| traffic.ledger.entries(&traffic.curve))
+            .unwrap_or_default()
+    }
+}
+
+impl Traffic {
+    /// Lets requests come and scrapes happen up to `to`, with the world as it was last observed.
+    fn advance(&mut self, to: Timestamp, store: &mut Store) {
+        while let Some(clock) = &mut self.clock {
+            let mut until = to;
+            if self.catalogue.needs.any {
+                until = until.min(clock.next_scrape);
+            }
+            let change = self
+                .changes
+                .last()
+                .map(|seconds| clock.origin + Duration::from_secs_f64(*seconds));
+            until = until.min(change.unwrap_or(to));
+            if until > clock.now {
+                let (start, end) = (clock.seconds(clock.now), clock.seconds(until));
+                clock.pending += self.curve.requests(start, end);
+                clock.now = until;
+            }
+            if change.is_some_and(|change| change <= clock.now) {
+                self.change_behaviour();
+            } else if self.catalogue.needs.any && clock.next_scrape <= clock.now {
+                self.scrape(store);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Gives the pending requests to pods and gateways.
+    fn count(&mut self) {
+        let Some(clock) = &mut self.clock else { return };
+        let requests = std::mem::take(&mut clock.pending);
+        if requests > 0.0 {
+            self.ledger.add(self.fleet.flow(requests));
+            if self.catalogue.needs.any {
+                self.fleet.count(requests, &self.catalogue);
+            }
+        }
+    }
+
+    fn change_behaviour(&mut self) {
+        self.count();
+        if let (Some(seconds), Some(clock)) = (self.changes.pop(), &self.clock) {
+            self.fleet.set_time(seconds, &self.catalogue.bounds);
+            if seconds == 0.0 {
+                self.ledger.open();
+            }
+            let now = clock.seconds(clock.now);
+            self.ledger.mark(now, &self.fleet);
+        }
+    }
+
+    fn scrape(&mut self, store: &mut Store) {
+        self.count();
+        let Some(clock) = &mut self.clock else { return };
+        let at = clock.next_scrape;
+        clock.next_scrape = at + self.interval;
+        let millis = at.as_nanos().div_euclid(1_000_000);
+        self.fleet.scrape(&self.catalogue, store, millis);
+        if at >= clock.next_drop {
+            clock.next_drop = at + self.retention;
+            store.drop_before(millis - self.retention.as_millis());
+            self.fleet.find_series(store);
+        }
+    }
+
+    fn observe(&mut self, world: &World, store: &mut Store) {
+        self.count();
+        let Some(clock) = &self.clock else { return };
+        let seconds = clock.seconds(clock.now);
+        let millis = clock.now.as_nanos().div_euclid(1_000_000);
+        self.fleet
+            .observe(world, seconds, &self.catalogue, store, millis);
+        self.ledger.mark(seconds, &self.fleet);
+    }
+}
