@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 const K8S: &str = "fixtures/examples/checkout/k8s";
 const BAD: &str = "fixtures/examples/checkout/scenarios/bad-release.yaml";
 const GOOD: &str = "fixtures/examples/checkout/scenarios/good-release.yaml";
+const TRAFFIC: &str = "fixtures/examples/checkout/scenarios/traffic.yaml";
 
 fn rollproof(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_rollproof"))
@@ -60,6 +61,15 @@ fn the_same_inputs_give_the_same_bytes() {
         plays.pointer("/0/outcome/verdict"),
         Some(&"promoted".into())
     );
+}
+
+/// Queries are judged on traffic, and what came of the requests is told.
+#[test]
+fn traffic_stands_in_for_scripts() {
+    let output = rollproof(&["test", K8S, "--scenario", TRAFFIC]);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    let output = rollproof(&["simulate", K8S, "--scenario", TRAFFIC]);
+    insta::assert_snapshot!(stdout(&output));
 }
 
 #[test]
