@@ -342,8 +342,11 @@ mod tests {
 
     #[test]
     fn a_range_without_times_is_refused() {
-        let refused =
-            |start, end, step| times(&ranged(start, end, step), Timestamp::EPOCH).unwrap_err().message;
+        let refused = |start, end, step| {
+            times(&ranged(start, end, step), Timestamp::EPOCH)
+                .unwrap_err()
+                .message
+        };
         assert_eq!(
             refused("1 + 1", "now()", "1m"),
             "failed to parse rangeQuery.start as time: expected time.Time, but got int"

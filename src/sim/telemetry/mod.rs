@@ -212,8 +212,12 @@ impl Telemetry {
         let now = request.now;
         let times = match prometheus::times(metric, now) {
             Ok(times) => times,
-            Err(message) => {
-                return MetricAnswer::at_once(providers::error_measurement(message, now, now));
+            Err(error) => {
+                return MetricAnswer::at_once(providers::error_measurement(
+                    error.message,
+                    now,
+                    now,
+                ));
             }
         };
         self.note_unused(request.metric, metric);
