@@ -8,10 +8,11 @@
 //! |---|---|---|
 //! | 1 | [`source`], [`time`] | source ids and spans; instants and Go durations, without a clock |
 //! | 2 | [`spec`], [`expr`], [`promql`] | what users write: manifests, conditions, queries |
-//! | 3 | [`engine`], [`providers`] | what a controller decides and asks, as values |
-//! | 4 | [`sim`], [`report`] | a virtual cluster that acts on decisions; what people read |
-//! | 4 | [`lint`] | what a cluster would refuse, and what would hurt; one file a rule |
-//! | 5 | `cli` | the only place that reads files, prints and exits |
+//! | 3 | [`routers`], [`providers`] | what traffic routers hold, what metric providers answer |
+//! | 4 | [`engine`] | what a controller decides, as values |
+//! | 5 | [`sim`], [`report`] | a virtual cluster that acts on decisions; what people read |
+//! | 5 | [`lint`] | what a cluster would refuse, and what would hurt; one file a rule |
+//! | 6 | `cli` | the only place that reads files, prints and exits |
 //!
 //! # Where to change what
 //!
@@ -20,6 +21,7 @@
 //! | how a rollout decides | `engine/rollout/`, one file a concern; its `mod.rs` has the list |
 //! | how an analysis is judged | `engine/analysis/assess.rs` |
 //! | what a provider's answer means | `providers/<provider>.rs` |
+//! | how a traffic router is written | `routers/<router>.rs`, and its line in `ROUTERS` |
 //! | what a condition or a query means | [`expr`], [`promql`] |
 //! | what is refused | `spec/validation/` |
 //! | what lint finds | `lint/rules/`, one file a rule with its docs and examples |
@@ -39,6 +41,7 @@ pub mod lint;
 pub mod promql;
 pub mod providers;
 pub mod report;
+pub mod routers;
 pub mod sim;
 pub mod source;
 pub mod spec;

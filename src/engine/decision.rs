@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::routers::{Change, Split};
 use crate::spec::analysis::{AnalysisRun, Measurement, Metric};
 use crate::spec::experiment::Experiment;
 use crate::spec::kubernetes::Service;
-use crate::spec::rollout::{SetHeaderRoute, SetMirrorRoute};
-use crate::spec::rollout_status::{RolloutStatus, WeightDestination};
+use crate::spec::rollout_status::RolloutStatus;
 use crate::time::Timestamp;
 
 use super::observed::ReplicaSet;
@@ -111,8 +111,12 @@ pub enum Action {
         hash: Option<String>,
         managed_by: Option<String>,
     },
-    /// Give the objects of the Rollout's traffic routers this content.
-    SetTraffic(RouteTable),
+    /// Split the traffic so; `changes` are what the objects of the traffic routers need for it, in
+    /// order. Routers that are not built have none.
+    SetTraffic {
+        split: Box<Split>,
+        changes: Vec<Change>,
+    },
     CreateAnalysisRun(Box<AnalysisRun>),
     TerminateAnalysisRun {
         name: String,
@@ -165,20 +169,6 @@ pub struct RolloutPatch {
     pub replicas: Option<i32>,
 }
 
-/// What a Rollout's traffic routers shall contain: weights by service, and managed routes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct RouteTable {
-    /// Sum of all weights, 100 by default (`maxTrafficWeight`).
-    pub max_weight: i32,
-    pub canary: WeightDestination,
-    pub stable: WeightDestination,
-    /// Services of an experiment's templates.
-    pub additional: Vec<WeightDestination>,
-    /// Managed header routes in the order of `managedRoutes`.
-    pub header_routes: Vec<SetHeaderRoute>,
-    pub mirror_routes: Vec<SetMirrorRoute>,
-}
-
 /// The decision on a Rollout.
 pub type RolloutDecision = Decision<RolloutStatus>;
 
@@ -213,9 +203,9 @@ impl Action {
                 "point Service {name} at {}",
                 hash.as_deref().unwrap_or("nothing")
             ),
-            Action::SetTraffic(table) => format!(
+            Action::SetTraffic { split, changes: _ } => format!(
                 "set traffic: canary {}, stable {}",
-                table.canary.weight, table.stable.weight
+                split.canary.weight, split.stable.weight
             ),
             Action::CreateAnalysisRun(run) => format!("create AnalysisRun {}", run.metadata.name),
             Action::TerminateAnalysisRun { name } => format!("terminate AnalysisRun {name}"),

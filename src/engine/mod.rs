@@ -21,11 +21,12 @@ pub mod observed;
 pub mod rollout;
 pub mod verbs;
 
-pub use decision::{Action, Decision, Event, EventKind, RolloutPatch, RouteTable};
-pub use observed::{ObjectKey, Observed, Pod, ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
+pub use crate::routers::Split;
+pub use crate::spec::meta::{MANAGED_BY_ANNOTATION, POD_TEMPLATE_HASH_LABEL};
+pub use crate::spec::object_key::ObjectKey;
+pub use decision::{Action, Decision, Event, EventKind, RolloutPatch};
+pub use observed::{Observed, Pod, ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
 
-/// Label with the hash of the pod template, on ReplicaSets, pods and service selectors.
-pub const POD_TEMPLATE_HASH_LABEL: &str = "rollouts-pod-template-hash";
 /// Annotation with the revision number, on Rollouts, ReplicaSets, runs and experiments.
 pub const REVISION_ANNOTATION: &str = "rollout.argoproj.io/revision";
 /// Annotation with the earlier revision numbers of a ReplicaSet, comma-separated, oldest first.
@@ -38,8 +39,6 @@ pub const WORKLOAD_GENERATION_ANNOTATION: &str = "rollout.argoproj.io/workload-g
 pub const SCALE_DOWN_DEADLINE_ANNOTATION: &str = "scale-down-deadline";
 /// Annotation with the JSON of the pod metadata that was injected into a ReplicaSet.
 pub const EPHEMERAL_METADATA_ANNOTATION: &str = "rollout.argoproj.io/ephemeral-metadata";
-/// Annotation on a Service: the Rollout that manages it.
-pub const MANAGED_BY_ANNOTATION: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
 /// Label on an AnalysisRun: which part of a rollout started it.
 pub const ROLLOUT_TYPE_LABEL: &str = "rollout-type";
 /// Label on an AnalysisRun: the canary step that started it.

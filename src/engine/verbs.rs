@@ -7,8 +7,9 @@ use crate::spec::kubernetes::PodTemplate;
 use crate::spec::rollout::Rollout;
 use crate::time::Timestamp;
 
+use super::ObjectKey;
 use super::POD_TEMPLATE_HASH_LABEL;
-use super::observed::{ObjectKey, Observed, ReplicaSet};
+use super::observed::{Observed, ReplicaSet};
 
 /// A command about a Rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::engine::{
-    Action, MANAGED_BY_ANNOTATION, POD_TEMPLATE_HASH_LABEL, RolloutPatch, RouteTable,
+    Action, MANAGED_BY_ANNOTATION, ObjectKey, POD_TEMPLATE_HASH_LABEL, RolloutPatch, Split,
 };
+use crate::routers;
 use crate::spec::kubernetes::Service;
+use crate::spec::rollout_status::WeightDestination;
 
 use super::observer::{Change, ChangeKind, Observer};
 use super::queue::Task;
@@ -66,7 +68,9 @@ impl Simulation {
                 select(Arc::make_mut(&mut service), hash, managed_by);
                 self.controller_update(&target, Object::Service(service), observer)
             }
-            Action::SetTraffic(table) => self.set_traffic(object, table, observer),
+            Action::SetTraffic { split, changes } => {
+                self.set_traffic(object, *split, changes, observer)
+            }
             Action::CreateAnalysisRun(run) => {
                 self.controller_create(namespace, Object::AnalysisRun(Arc::new(*run)), observer)
             }
@@ -163,9 +167,14 @@ impl Simulation {
     fn set_traffic(
         &mut self,
         object: &ObjectRef,
-        wanted: RouteTable,
+        wanted: Split,
+        changes: Vec<routers::Change>,
         observer: &mut dyn Observer,
     ) -> Result<(), String> {
+        for change in changes {
+            self.change_router_object(&object.namespace, change, observer)?;
+        }
+        let wanted = self.as_written(object, wanted);
         let (now, lag) = (self.now, self.settings.router_lag);
         let place = self.store.world.namespaces.get(&object.namespace);
         let present = place.and_then(|place| place.traffic.get(&object.name));
@@ -194,6 +203,55 @@ impl Simulation {
         }
         self.traffic_changed(object, observer);
         Ok(())
+    }
+
+    /// What the routers' objects say, with the pods that only the decision knows.
+    fn as_written(&self, rollout: &ObjectRef, decided: Split) -> Split {
+        let written = (self.store.world.namespaces.get(&rollout.namespace))
+            .and_then(|place| Some((place.rollouts.get(&rollout.name)?, &place.observed.others)))
+            .and_then(|(rollout, objects)| routers::read(rollout, objects));
+        let Some(mut written) = written else {
+            return decided;
+        };
+        let known = [&decided.canary, &decided.stable]
+            .into_iter()
+            .chain(&decided.additional);
+        let known: Vec<&WeightDestination> = known.collect();
+        let parts = [&mut written.canary, &mut written.stable].into_iter();
+        for part in parts.chain(&mut written.additional) {
+            let same = known.iter().find(|it| it.service_name == part.service_name);
+            if let (true, Some(same)) = (part.pod_template_hash.is_empty(), same) {
+                part.pod_template_hash.clone_from(&same.pod_template_hash);
+            }
+        }
+        written
+    }
+
+    fn change_router_object(
+        &mut self,
+        namespace: &str,
+        change: routers::Change,
+        observer: &mut dyn Observer,
+    ) -> Result<(), String> {
+        let target = |key: &ObjectKey| ObjectRef::new(kind_of(key), namespace, &key.name);
+        match change {
+            routers::Change::Create { key, object } => {
+                let object = Object::Other {
+                    key,
+                    value: Arc::new(object),
+                };
+                self.controller_create(namespace, object, observer)
+            }
+            routers::Change::Update { key, object } => {
+                let target = target(&key);
+                let object = Object::Other {
+                    key,
+                    value: Arc::new(object),
+                };
+                self.controller_update(&target, object, observer)
+            }
+            routers::Change::Delete { key } => self.controller_delete(&target(&key), observer),
+        }
     }
 
     pub(super) fn traffic_effective(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{Observed, ReplicaSet, RouteTable};
+use crate::engine::{Observed, ReplicaSet, Split};
 use crate::spec::rollout_status::WeightDestination;
 use crate::time::Timestamp;
 
@@ -11,9 +11,9 @@ use super::world::World;
 /// What the routers of a rollout were told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Traffic {
-    pub wanted: RouteTable,
+    pub wanted: Split,
     /// What has taken effect; none before the first configuration did.
-    pub effective: Option<RouteTable>,
+    pub effective: Option<Split>,
     /// When `wanted` was set.
     pub since: Timestamp,
 }
@@ -88,8 +88,8 @@ fn ready_pods(set: &ReplicaSet) -> f64 {
     f64::from(set.status.ready_replicas.max(0))
 }
 
-fn weighted<'w>(table: &'w RouteTable, observed: &'w Observed) -> Vec<Destination<'w>> {
-    let RouteTable {
+fn weighted<'w>(table: &'w Split, observed: &'w Observed) -> Vec<Destination<'w>> {
+    let Split {
         max_weight: _,
         canary,
         stable,

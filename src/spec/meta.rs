@@ -11,6 +11,11 @@ use super::go_text::quote;
 use super::text_enum::text_enum;
 use crate::time::{Duration, DurationError, Timestamp};
 
+/// Label with the hash of the pod template, on ReplicaSets, pods and service selectors.
+pub const POD_TEMPLATE_HASH_LABEL: &str = "rollouts-pod-template-hash";
+/// Annotation on a Service or a router's object: the Rollout that manages it.
+pub const MANAGED_BY_ANNOTATION: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
+
 /// Name, labels and life of an object.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

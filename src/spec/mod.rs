@@ -10,6 +10,7 @@ mod go_text;
 pub mod kubernetes;
 pub mod meta;
 pub mod metric_provider;
+pub mod object_key;
 pub mod rollout;
 pub mod rollout_status;
 pub mod shared;

@@ -1,6 +1,7 @@
 //! Weights and managed routes for the traffic routers.
 
-use crate::engine::{Action, Event, RouteTable};
+use crate::engine::{Action, Event, Split};
+use crate::routers;
 use crate::spec::rollout::{SetHeaderRoute, SetMirrorRoute};
 use crate::spec::rollout_status::{TrafficWeights, WeightDestination};
 
@@ -109,7 +110,7 @@ impl Context<'_> {
             additional,
             verified: None,
         };
-        let mut table = RouteTable {
+        let mut split = Split {
             max_weight,
             canary: weights.canary.clone(),
             stable: weights.stable.clone(),
@@ -119,23 +120,19 @@ impl Context<'_> {
         };
         if canary.ping_pong.is_some() {
             let (stable, canary) = self.stable_and_canary_services();
-            table.stable.service_name = stable;
-            table.canary.service_name = canary;
+            split.stable.service_name = stable;
+            split.canary.service_name = canary;
         }
-        self.act(Action::SetTraffic(table));
-
         let previous = self.rollout.status.canary.weights.clone();
         let changed = previous.as_ref().is_none_or(|previous| {
             previous.canary != weights.canary
                 || previous.stable != weights.stable
                 || previous.additional != weights.additional
         });
-        if changed {
-            let message = weights_message(previous.as_ref(), &weights);
-            self.event(Event::normal(
-                messages::TRAFFIC_WEIGHT_UPDATED_REASON,
-                message,
-            ));
+        let message = changed.then(|| weights_message(previous.as_ref(), &weights));
+        let written = self.write_routers(split, message.as_deref());
+        if let Err(failure) = written {
+            return self.fail(failure);
         }
         let weight_is_back = previous.is_some_and(|previous| previous.canary.weight == 0);
         self.next.canary.weights = Some(weights);
@@ -151,6 +148,44 @@ impl Context<'_> {
             );
             self.select_set(&name.unwrap_or_default(), stable, false);
         }
+    }
+
+    /// Has the objects of every router changed as the split wants it; `message` tells of new weights.
+    fn write_routers(&mut self, split: Split, message: Option<&str>) -> Result<(), String> {
+        let weights_event = || {
+            message.map(|message| Event::normal(messages::TRAFFIC_WEIGHT_UPDATED_REASON, message))
+        };
+        let canary = self.rollout.spec.strategy.canary.as_ref();
+        let routing = canary.and_then(|canary| canary.traffic_routing.as_ref());
+        let mut changes = Vec::new();
+        let mut events = Vec::new();
+        let mut outcome = Ok(());
+        for router in routing.into_iter().flat_map(routers::used_by) {
+            match router.write(&self.rollout, &self.observed.others, &split) {
+                Ok(writing) => {
+                    changes.extend(writing.changes);
+                    let notes = writing.notes.into_iter();
+                    events.extend(notes.map(|note| Event::normal(note.reason, note.message)));
+                    events.extend(weights_event());
+                }
+                Err(refusal) => {
+                    events.push(Event::warning(refusal.reason, &refusal.message));
+                    outcome = Err(refusal.message);
+                    break;
+                }
+            }
+        }
+        if events.is_empty() {
+            events.extend(weights_event());
+        }
+        events.into_iter().for_each(|event| self.event(event));
+        if outcome.is_ok() || !changes.is_empty() {
+            self.act(Action::SetTraffic {
+                split: Box::new(split),
+                changes,
+            });
+        }
+        outcome
     }
 
     /// With `dynamicStableScale`, an update that was given up in favour of the stable version

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::engine::{POD_TEMPLATE_HASH_LABEL, Pod, ReplicaSet, RouteTable};
+use crate::engine::{POD_TEMPLATE_HASH_LABEL, Pod, ReplicaSet, Split};
 use crate::promql::labels::Labels;
 use crate::promql::labels::METRIC_NAME;
 use crate::promql::series::{SeriesId, Store, stale_marker};
@@ -50,7 +50,7 @@ struct Surroundings {
     pods: Vec<Arc<Pod>>,
     sets: Vec<Arc<ReplicaSet>>,
     services: Vec<Arc<Service>>,
-    table: Option<RouteTable>,
+    table: Option<Split>,
     stable_hash: String,
 }
 

@@ -69,12 +69,16 @@ pub(super) fn validate_virtual_service(rollout: &Rollout, object: &Value) -> Vec
     }));
     errors.extend(tls.and_then(|tls| {
         check("TLS", tls, |routes| {
-            validate_tls(&reference.tls_routes, routes, &wanted)
+            let (names, field) = (&reference.tls_routes, ("tls", "tlsRoutes"));
+            let chosen = choose_tls(names, routes)?;
+            validate_port_routes(chosen, !names.is_empty(), routes, &wanted, field)
         })
     }));
     errors.extend(tcp.and_then(|tcp| {
         check("TCP", tcp, |routes| {
-            validate_tcp(&reference.tcp_routes, routes, &wanted)
+            let (names, field) = (&reference.tcp_routes, ("tcp", "tcpRoutes"));
+            let chosen = choose_tcp(names, routes)?;
+            validate_port_routes(chosen, !names.is_empty(), routes, &wanted, field)
         })
     }));
     errors
@@ -84,7 +88,7 @@ pub(super) fn validate_virtual_service(rollout: &Rollout, object: &Value) -> Vec
 }
 
 /// The virtual services named, one or several.
-pub(super) fn virtual_services(istio: &IstioTrafficRouting) -> &[IstioVirtualService] {
+pub(crate) fn virtual_services(istio: &IstioTrafficRouting) -> &[IstioVirtualService] {
     match (&istio.virtual_services, &istio.virtual_service) {
         (Some(several), _) => several,
         (None, Some(one)) => std::slice::from_ref(one),
@@ -174,7 +178,7 @@ struct Destination {
 }
 
 /// Ping-pong services count when neither stable nor canary service is named.
-fn stable_and_canary_services(rollout: &Rollout) -> (&str, &str) {
+pub(crate) fn stable_and_canary_services(rollout: &Rollout) -> (&str, &str) {
     let Some(canary) = &rollout.spec.strategy.canary else {
         return ("", "");
     };
@@ -205,45 +209,60 @@ fn check<R: DeserializeOwned>(
     }
 }
 
+/// Indices of the routes of `http`, `tls` or `tcp` in a virtual service that a reference means.
+///
+/// # Errors
+/// Routes that cannot be read, or a reference without a route; in the reference's words.
+pub(crate) fn chosen_routes(
+    protocol: &str,
+    reference: &IstioVirtualService,
+    routes: &Value,
+) -> Result<Vec<usize>, String> {
+    fn read<R: DeserializeOwned>(protocol: &str, routes: &Value) -> Result<Vec<R>, String> {
+        decode(routes.clone()).map_err(|error| format!("{protocol} routes: {error}"))
+    }
+    match protocol {
+        "tls" => choose_tls(&reference.tls_routes, &read(protocol, routes)?),
+        "tcp" => choose_tcp(&reference.tcp_routes, &read(protocol, routes)?),
+        _ => choose_http(&reference.routes, &read(protocol, routes)?),
+    }
+}
+
 /// Without names the only route counts, or else the first unnamed one.
+fn choose_http(names: &[String], routes: &[HttpRoute]) -> Result<Vec<usize>, String> {
+    if names.is_empty() {
+        let chosen = match routes {
+            [_] => Some(0),
+            several => several.iter().position(|route| route.name.is_empty()),
+        };
+        return Ok(chosen.into_iter().collect());
+    }
+    let find = |name: &String| {
+        let found = routes.iter().position(|route| route.name == *name);
+        found.ok_or_else(|| {
+            format!("HTTP Route '{name}' is not found in the defined Virtual Service.")
+        })
+    };
+    names.iter().map(find).collect()
+}
+
 fn validate_http(
     names: &[String],
     routes: &[HttpRoute],
     managed: &[ManagedRoute],
     wanted: &Destinations<'_>,
 ) -> Result<(), String> {
-    if names.is_empty() {
-        let chosen = match routes {
-            [only] => Some(only),
-            several => several.iter().find(|route| route.name.is_empty()),
-        };
-        if let Some(route) = chosen {
-            validate_destinations(&route.route, wanted)?;
-        }
-        let is_managed =
-            |route: &HttpRoute| managed.iter().any(|managed| managed.name == route.name);
-        if routes.iter().filter(|route| !is_managed(route)).count() > 1 {
-            return Err(only_route("http", "routes"));
-        }
-        return Ok(());
+    for index in choose_http(names, routes)? {
+        validate_destinations(&routes[index].route, wanted)?;
     }
-    let mut chosen = Vec::with_capacity(names.len());
-    for name in names {
-        let route = routes.iter().find(|route| route.name == *name);
-        chosen.push(route.ok_or_else(|| {
-            format!("HTTP Route '{name}' is not found in the defined Virtual Service.")
-        })?);
+    let is_managed = |route: &HttpRoute| managed.iter().any(|managed| managed.name == route.name);
+    if names.is_empty() && routes.iter().filter(|route| !is_managed(route)).count() > 1 {
+        return Err(only_route("http", "routes"));
     }
-    chosen
-        .into_iter()
-        .try_for_each(|route| validate_destinations(&route.route, wanted))
+    Ok(())
 }
 
-fn validate_tls(
-    references: &[TlsRoute],
-    routes: &[PortRoute],
-    wanted: &Destinations<'_>,
-) -> Result<(), String> {
+fn choose_tls(references: &[TlsRoute], routes: &[PortRoute]) -> Result<Vec<usize>, String> {
     let is_match = |reference: &TlsRoute, route: &PortRoute| {
         let hosts: BTreeSet<&String> = route
             .matches
@@ -254,29 +273,36 @@ fn validate_tls(
             && reference.sni_hosts.len() == hosts.len()
             && hosts.iter().all(|host| reference.sni_hosts.contains(host))
     };
-    validate_port_routes(
-        references,
-        routes,
-        is_match,
-        wanted,
-        ("TLS", "tls", "tlsRoutes"),
-    )
+    choose_port_routes(references, routes, is_match, "TLS")
 }
 
-fn validate_tcp(
-    references: &[TcpRoute],
-    routes: &[PortRoute],
-    wanted: &Destinations<'_>,
-) -> Result<(), String> {
+fn choose_tcp(references: &[TcpRoute], routes: &[PortRoute]) -> Result<Vec<usize>, String> {
     let is_match =
         |reference: &TcpRoute, route: &PortRoute| single_port(route) == Some(reference.port);
-    validate_port_routes(
-        references,
-        routes,
-        is_match,
-        wanted,
-        ("TCP", "tcp", "tcpRoutes"),
-    )
+    choose_port_routes(references, routes, is_match, "TCP")
+}
+
+fn choose_port_routes<R>(
+    references: &[R],
+    routes: &[PortRoute],
+    is_match: impl Fn(&R, &PortRoute) -> bool,
+    kind: &str,
+) -> Result<Vec<usize>, String> {
+    if references.is_empty() {
+        return Ok(if routes.is_empty() { vec![] } else { vec![0] });
+    }
+    let mut chosen = Vec::new();
+    for reference in references {
+        let before = chosen.len();
+        let routes = routes.iter().enumerate();
+        chosen.extend(routes.filter_map(|(i, route)| is_match(reference, route).then_some(i)));
+        if chosen.len() == before {
+            return Err(format!(
+                "No matching {kind} routes found in the defined Virtual Service."
+            ));
+        }
+    }
+    Ok(chosen)
 }
 
 /// The port of all matches; 0 without matches, none if they differ.
@@ -293,36 +319,24 @@ fn single_port(route: &PortRoute) -> Option<i64> {
     }
 }
 
-fn validate_port_routes<R>(
-    references: &[R],
+fn validate_port_routes(
+    chosen: Vec<usize>,
+    is_named: bool,
     routes: &[PortRoute],
-    is_match: impl Fn(&R, &PortRoute) -> bool,
     wanted: &Destinations<'_>,
-    (kind, field, setting): (&str, &str, &str),
+    (field, setting): (&str, &str),
 ) -> Result<(), String> {
-    if references.is_empty() {
-        // The reference fails on an empty list.
-        let first = routes.first().ok_or_else(|| only_route(field, setting))?;
-        validate_destinations(&first.route, wanted)?;
-        return if routes.len() > 1 {
-            Err(only_route(field, setting))
-        } else {
-            Ok(())
-        };
+    // The reference fails on an empty list.
+    if !is_named && routes.is_empty() {
+        return Err(only_route(field, setting));
     }
-    let mut chosen = Vec::new();
-    for reference in references {
-        let before = chosen.len();
-        chosen.extend(routes.iter().filter(|route| is_match(reference, route)));
-        if chosen.len() == before {
-            return Err(format!(
-                "No matching {kind} routes found in the defined Virtual Service."
-            ));
-        }
+    for index in chosen {
+        validate_destinations(&routes[index].route, wanted)?;
     }
-    chosen
-        .into_iter()
-        .try_for_each(|route| validate_destinations(&route.route, wanted))
+    if !is_named && routes.len() > 1 {
+        return Err(only_route(field, setting));
+    }
+    Ok(())
 }
 
 fn only_route(field: &str, setting: &str) -> String {
@@ -366,6 +380,6 @@ fn validate_destinations(
 }
 
 /// A host that begins with a dot counts as empty.
-fn short_host(host: &str) -> &str {
+pub(crate) fn short_host(host: &str) -> &str {
     host.split_once('.').map_or(host, |(first, _)| first)
 }

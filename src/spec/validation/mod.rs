@@ -7,7 +7,7 @@ mod analysis;
 mod canary_step;
 mod experiment;
 mod field;
-mod istio;
+pub(crate) mod istio;
 mod pod;
 mod reference_config;
 mod referenced;
