@@ -35,7 +35,7 @@ use super::{Outcome, input, print, problems};
   rollproof promql 'rate(errors[5m])' --trace trace.json --plot errors.svg
   rollproof promql 'rate(errors[5m])' --trace trace.json --format json | jq .data.result
   rollproof promql --fmt 'sum by(job)(rate(errors[5m]))'
-  rollproof promql --fmt - < query.promql                 lay out a query from a pipe
+  rollproof promql --fmt - < query.promql
 
 Exit codes: 0 a result, 1 a query that cannot be read or evaluated (with --check also one that
 gives nothing or a warning, or is not laid out), 2 wrong use or unreadable traces, 3 internal error")]

@@ -140,7 +140,9 @@ impl Search<'_> {
                 };
                 let selector = &matrix.selector;
                 let (from, to) = evaluated(&selector.modifiers, asked);
-                !matching(self.store, &selector.matchers)
+                !self
+                    .store
+                    .select(&selector.matchers)
                     .iter()
                     .any(|(_, data)| {
                         times(data).any(|time| time > from.saturating_sub(reach) && time <= to)
@@ -201,7 +203,7 @@ impl Search<'_> {
         is_range: bool,
         asked: Asked,
     ) {
-        let found = matching(self.store, &selector.matchers);
+        let found = self.store.select(&selector.matchers);
         if found.is_empty() {
             let (message, help) = no_match(self.store, &selector.matchers);
             self.find(span, message, help);
@@ -213,16 +215,16 @@ impl Search<'_> {
             .iter()
             .filter_map(|(_, data)| times(data).filter(|time| *time <= to).max())
             .max();
-        let many = if found.len() == 1 {
-            "the one series".to_owned()
+        let (series, has) = if found.len() == 1 {
+            ("the series found".to_owned(), "has")
         } else {
-            format!("the {} series", found.len())
+            (format!("the {} series found", found.len()), "have")
         };
         let show = |time| self.extent.show(time);
         let Some(newest) = newest else {
             let first = earliest.map_or_else(String::new, show);
             let message = format!(
-                "{many} found have no sample up to {}: the first is at {first}",
+                "{series} {has} no sample up to {}: the first is at {first}",
                 show(to)
             );
             self.find(span, message, None);
@@ -233,7 +235,7 @@ impl Search<'_> {
                 .any(|(time, value)| time == newest && is_stale(value))
         });
         if stale && !is_range {
-            let message = format!("{many} found had ended by {}: marked stale", show(newest));
+            let message = format!("{series} had ended by {}: marked stale", show(newest));
             self.find(span, message, None);
             return;
         }
@@ -242,6 +244,8 @@ impl Search<'_> {
         };
         let age = from.saturating_sub(newest);
         if age < reach {
+            let message = format!("{series} {has} samples, but none at the times asked for");
+            self.find(span, message, None);
             return;
         }
         let (what, help) = if is_range {
@@ -259,7 +263,7 @@ impl Search<'_> {
             )
         };
         let message = format!(
-            "{many} found have samples, but the newest, at {}, is {} older than {}, and {what} is {}",
+            "the newest sample of {series}, at {}, is {} older than {}, and {what} is {}",
             show(newest),
             show_length(age),
             show(from),
@@ -437,7 +441,7 @@ impl Search<'_> {
         let ExprKind::Matrix(matrix) = &arg.unparenthesized().kind else {
             return None;
         };
-        let found = matching(self.store, &matrix.selector.matchers);
+        let found = self.store.select(&matrix.selector.matchers);
         let (mut gaps, mut length) = (0, 0_i64);
         for (_, data) in &found {
             let count = data.len();
@@ -485,19 +489,8 @@ fn times(data: &SeriesData) -> impl Iterator<Item = i64> {
     floats.chain(data.histograms().iter().map(|sample| sample.time))
 }
 
-fn matching<'a>(store: &'a Store, matchers: &[Matcher]) -> Vec<(&'a Labels, &'a SeriesData)> {
-    store
-        .series()
-        .filter(|(labels, _)| fits_all(labels, matchers))
-        .collect()
-}
-
 fn fits(labels: &Labels, matcher: &Matcher) -> bool {
     matcher.matches(labels.get(&matcher.name))
-}
-
-fn fits_all(labels: &Labels, matchers: &[Matcher]) -> bool {
-    matchers.iter().all(|matcher| fits(labels, matcher))
 }
 
 /// `a, b, c and 4 more`.
@@ -659,17 +652,17 @@ mod tests {
             (
                 "http_requests_total",
                 60,
-                "http_requests_total: the 2 series found have samples, but the newest, at +20m, is 40m older than +1h, and the lookback is 5m | ask at that time, or with a --lookback-delta over 40m",
+                "http_requests_total: the newest sample of the 2 series found, at +20m, is 40m older than +1h, and the lookback is 5m | ask at that time, or with a --lookback-delta over 40m",
             ),
             (
                 "gone",
                 5,
-                "gone: the one series found had ended by +3m: marked stale",
+                "gone: the series found had ended by +3m: marked stale",
             ),
             (
                 "late",
                 5,
-                "late: the one series found have no sample up to +5m: the first is at +15m",
+                "late: the series found has no sample up to +5m: the first is at +15m",
             ),
             (
                 "rate(http_requests_total[30s])",

@@ -32,6 +32,7 @@ const TIME_UNITS: [(&str, f64); 6] = [
     ("_us", 1e-3),
     ("_ns", 1e-6),
 ];
+const WIDE_HELP: &str = "columns of labels need the long form: with columns `metric` and `value`";
 const NANOS_PER_MILLI: i64 = 1_000_000;
 
 /// Whether a line heads a table of samples.
@@ -255,7 +256,7 @@ impl Header {
                 labels,
                 known,
             } => {
-                let value = match cell_value(line, *value) {
+                let value = match cell_value(line, *value, "") {
                     Ok(Some(value)) => value,
                     Ok(None) => return,
                     Err(error) => return line.fail(reading, error),
@@ -280,7 +281,7 @@ impl Header {
             }
             Form::Wide { series } => {
                 for (column, labels, index) in series {
-                    match cell_value(line, *column) {
+                    match cell_value(line, *column, WIDE_HELP) {
                         Ok(None) => {}
                         Ok(Some(value)) => {
                             let series =
@@ -403,17 +404,17 @@ fn long_labels(
 }
 
 /// A sample's value; none where there is no sample.
-fn cell_value(line: &Line<'_>, column: usize) -> Result<Option<f64>, CellError> {
+fn cell_value(
+    line: &Line<'_>,
+    column: usize,
+    help: &'static str,
+) -> Result<Option<f64>, CellError> {
     match line.cell(column) {
         "" | "null" => Ok(None),
         "stale" => Ok(Some(stale_marker())),
-        text => number(text).map(Some).ok_or_else(|| {
-            CellError::at(
-                column,
-                format!("{} is no number", quote(text)),
-                "columns of labels need the long form: with columns `metric` and `value`",
-            )
-        }),
+        text => number(text)
+            .map(Some)
+            .ok_or_else(|| CellError::at(column, format!("{} is no number", quote(text)), help)),
     }
 }
 
