@@ -44,6 +44,11 @@ pub fn bad_parameter(parameter: &str, message: &str) -> Json {
     error("bad_data", &message)
 }
 
+/// The answer to a request that asks for too much.
+pub fn bad_request(message: &str) -> Json {
+    error("bad_data", message)
+}
+
 /// The answer to a query that cannot be evaluated.
 pub fn failure(failed: &EvalError) -> Json {
     let kind = match failed.kind {

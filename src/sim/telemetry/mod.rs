@@ -137,7 +137,9 @@ impl Telemetry {
             let names = model.metrics.as_deref().unwrap_or(&plain);
             let interval = model
                 .scrape_interval
-                .map_or(DEFAULT_SCRAPE_INTERVAL, |interval| interval.0);
+                .map_or(DEFAULT_SCRAPE_INTERVAL, |interval| {
+                    interval.0.max(Duration::SECOND)
+                });
             let default_history = if needs.any {
                 needs.reach.max(SHORTEST_HISTORY)
             } else {
@@ -178,7 +180,7 @@ impl Telemetry {
 
     /// Starts the traffic; the release will be at `origin`.
     pub fn start(&mut self, now: Timestamp, origin: Timestamp, world: &World) {
-        let shift = origin.as_nanos().div_euclid(1_000_000);
+        let shift = server::millis(origin);
         self.store.append_all(&self.given, i64::MIN, shift);
         if let Some(traffic) = &mut self.traffic {
             traffic.clock = Some(Clock {
@@ -353,7 +355,7 @@ impl Traffic {
         let Some(clock) = &mut self.clock else { return };
         let at = clock.next_scrape;
         clock.next_scrape = at + self.interval;
-        let millis = at.as_nanos().div_euclid(1_000_000);
+        let millis = server::millis(at);
         self.fleet.scrape(&self.catalogue, store, millis);
         if at >= clock.next_drop {
             clock.next_drop = at + self.retention;
@@ -366,7 +368,7 @@ impl Traffic {
         self.count();
         let Some(clock) = &self.clock else { return };
         let seconds = clock.seconds(clock.now);
-        let millis = clock.now.as_nanos().div_euclid(1_000_000);
+        let millis = server::millis(clock.now);
         self.fleet
             .observe(world, seconds, &self.catalogue, store, millis);
         self.ledger.mark(seconds, &self.fleet);
