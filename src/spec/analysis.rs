@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::meta::{DurationString, IntOrString, ObjectMeta, is_false, is_zero};
@@ -11,31 +12,33 @@ use super::text_enum::{text_enum, unset_by_default};
 use crate::time::Timestamp;
 
 /// An analysis template of one namespace.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnalysisTemplate {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub api_version: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
+    #[schemars(extend("x-optional" = true))]
     pub metadata: ObjectMeta,
     pub spec: AnalysisTemplateSpec,
 }
 
 /// An analysis template for all namespaces.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClusterAnalysisTemplate {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub api_version: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
+    #[schemars(extend("x-optional" = true))]
     pub metadata: ObjectMeta,
     pub spec: AnalysisTemplateSpec,
 }
 
 /// Metrics and their arguments; `templates` pulls in those of others.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnalysisTemplateSpec {
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -51,7 +54,7 @@ pub struct AnalysisTemplateSpec {
 }
 
 /// One metric: what to ask, how often, and how to judge the answer.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metric {
     pub name: String,
@@ -93,14 +96,14 @@ impl Metric {
 }
 
 /// A metric (or all, by `*` or a regular expression) whose result does not count.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DryRun {
     pub metric_name: String,
 }
 
 /// How many measurements of a metric are kept.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MeasurementRetention {
     pub metric_name: String,
@@ -108,7 +111,7 @@ pub struct MeasurementRetention {
 }
 
 /// A template argument; one without a value must be given by whoever starts the run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Argument {
     pub name: String,
@@ -119,7 +122,7 @@ pub struct Argument {
 }
 
 /// Where the value of an argument comes from.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ValueFrom {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,7 +132,7 @@ pub struct ValueFrom {
 }
 
 /// A key of a Secret.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SecretKeyRef {
     pub name: String,
@@ -137,20 +140,22 @@ pub struct SecretKeyRef {
 }
 
 /// An instance of one or more templates.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnalysisRun {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub api_version: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
+    #[schemars(extend("x-optional" = true))]
     pub metadata: ObjectMeta,
     pub spec: AnalysisRunSpec,
+    #[schemars(extend("x-optional" = true))]
     pub status: AnalysisRunStatus,
 }
 
 /// Metrics with arguments that have values or references to secrets.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnalysisRunSpec {
     pub metrics: Vec<Metric>,
@@ -167,7 +172,7 @@ pub struct AnalysisRunSpec {
 }
 
 /// Seconds a finished run is kept, by result.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TtlStrategy {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,7 +184,7 @@ pub struct TtlStrategy {
 }
 
 /// Progress and outcome of a run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnalysisRunStatus {
     pub phase: AnalysisPhase,
@@ -189,6 +194,7 @@ pub struct AnalysisRunStatus {
     pub metric_results: Vec<MetricResult>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
+    #[schemars(extend("x-optional" = true))]
     pub run_summary: RunSummary,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dry_run_summary: Option<RunSummary>,
@@ -197,7 +203,7 @@ pub struct AnalysisRunStatus {
 }
 
 /// Number of metrics by outcome.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RunSummary {
     #[serde(skip_serializing_if = "is_zero")]
@@ -213,7 +219,7 @@ pub struct RunSummary {
 }
 
 /// Measurements of one metric and their tally.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MetricResult {
     pub name: String,
@@ -244,7 +250,7 @@ pub struct MetricResult {
 }
 
 /// One measurement.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Measurement {
     pub phase: AnalysisPhase,

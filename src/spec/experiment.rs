@@ -1,5 +1,6 @@
 //! Experiments (argo-rollouts `pkg/apis/rollouts/v1alpha1/experiment_types.go`).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::analysis::{AnalysisPhase, Argument, DryRun, MeasurementRetention};
@@ -10,20 +11,22 @@ use super::text_enum::{text_enum, unset_by_default};
 use crate::time::Timestamp;
 
 /// Runs some ReplicaSets and analyses for a while.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Experiment {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub api_version: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
+    #[schemars(extend("x-optional" = true))]
     pub metadata: ObjectMeta,
     pub spec: ExperimentSpec,
+    #[schemars(extend("x-optional" = true))]
     pub status: ExperimentStatus,
 }
 
 /// What to run and for how long.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExperimentSpec {
     pub templates: Vec<TemplateSpec>,
@@ -43,11 +46,12 @@ pub struct ExperimentSpec {
     pub dry_run: Vec<DryRun>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub measurement_retention: Vec<MeasurementRetention>,
+    #[schemars(extend("x-optional" = true))]
     pub analysis_run_metadata: AnalysisRunMetadata,
 }
 
 /// A ReplicaSet of an experiment.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TemplateSpec {
     pub name: String,
@@ -56,6 +60,7 @@ pub struct TemplateSpec {
     #[serde(skip_serializing_if = "is_zero")]
     pub min_ready_seconds: i32,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-required" = true))]
     pub selector: Option<LabelSelector>,
     pub template: PodTemplate,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,7 +68,7 @@ pub struct TemplateSpec {
 }
 
 /// A Service to be made for a template; without a name it is called like the ReplicaSet.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TemplateService {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -71,7 +76,7 @@ pub struct TemplateService {
 }
 
 /// An analysis of an experiment.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExperimentAnalysisTemplateRef {
     pub name: String,
@@ -92,7 +97,7 @@ impl ExperimentAnalysisTemplateRef {
 }
 
 /// Progress and outcome of an experiment.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExperimentStatus {
     #[serde(skip_serializing_if = "AnalysisPhase::is_unset")]
@@ -111,7 +116,7 @@ pub struct ExperimentStatus {
 }
 
 /// State of one template's ReplicaSet.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TemplateStatus {
     pub name: String,
@@ -134,7 +139,7 @@ pub struct TemplateStatus {
 }
 
 /// One condition; its times are whole seconds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExperimentCondition {
     #[serde(rename = "type")]
@@ -147,7 +152,7 @@ pub struct ExperimentCondition {
 }
 
 /// State of one analysis of an experiment.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExperimentAnalysisRunStatus {
     pub name: String,

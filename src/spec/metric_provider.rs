@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::meta::{DurationString, IntOrString, ObjectMeta, is_false, is_zero};
+use super::schema::{job_spec, pod_metadata};
 
 /// Exactly one provider has to be set.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MetricProvider {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,13 +39,14 @@ pub struct MetricProvider {
 }
 
 /// A PromQL query.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PrometheusMetric {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub address: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub query: String,
+    #[schemars(extend("x-optional" = true))]
     pub authentication: Authentication,
     /// Seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +60,7 @@ pub struct PrometheusMetric {
 }
 
 /// Range of a query as expressions of time.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PrometheusRangeQueryArgs {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -69,16 +72,19 @@ pub struct PrometheusRangeQueryArgs {
 }
 
 /// How to authenticate to a provider.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Authentication {
+    #[schemars(extend("x-optional" = true))]
     pub sigv4: Sigv4Config,
+    #[schemars(extend("x-optional" = true))]
     pub oauth2: OAuth2Config,
+    #[schemars(extend("x-optional" = true))]
     pub basic_auth: BasicAuthConfig,
 }
 
 /// OAuth2 client credentials.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OAuth2Config {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -92,7 +98,7 @@ pub struct OAuth2Config {
 }
 
 /// AWS signature version 4.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Sigv4Config {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -104,7 +110,7 @@ pub struct Sigv4Config {
 }
 
 /// User name and password.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BasicAuthConfig {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -114,7 +120,7 @@ pub struct BasicAuthConfig {
 }
 
 /// An HTTP request.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WebMetric {
     /// `GET`, `POST` or `PUT`; empty means `GET`.
@@ -134,11 +140,12 @@ pub struct WebMetric {
     pub insecure: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json_body: Option<serde_json::Value>,
+    #[schemars(extend("x-optional" = true))]
     pub authentication: Authentication,
 }
 
 /// An HTTP header.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WebMetricHeader {
     pub key: String,
@@ -146,20 +153,23 @@ pub struct WebMetricHeader {
 }
 
 /// A Kubernetes Job whose outcome is the measurement.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JobMetric {
+    #[schemars(schema_with = "pod_metadata", extend("x-optional" = true))]
     pub metadata: ObjectMeta,
     /// A `batch/v1` JobSpec as written.
+    #[schemars(schema_with = "job_spec")]
     pub spec: serde_json::Value,
 }
 
 /// A Datadog query of API v1 or v2.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DatadogMetric {
     /// Go duration looked back; empty means 5m.
     #[serde(skip_serializing_if = "DurationString::is_empty")]
+    #[schemars(extend("x-default" = "5m"))]
     pub interval: DurationString,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub query: String,
@@ -168,16 +178,22 @@ pub struct DatadogMetric {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub formula: String,
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(extend("enum" = ["v1", "v2"], "x-default" = "v1"))]
     pub api_version: String,
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(extend("enum" = [
+        "avg", "min", "max", "sum", "last", "percentile", "mean", "l2norm", "area"
+    ]))]
     pub aggregator: String,
+    #[schemars(extend("x-optional" = true))]
     pub secret_ref: SecretRef,
     #[serde(skip_serializing_if = "DurationString::is_empty")]
+    #[schemars(extend("x-default" = "10s"))]
     pub request_timeout: DurationString,
 }
 
 /// Names a Secret.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SecretRef {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -187,7 +203,7 @@ pub struct SecretRef {
 }
 
 /// A NRQL query.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NewRelicMetric {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -199,7 +215,7 @@ pub struct NewRelicMetric {
 }
 
 /// A Wavefront query.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WavefrontMetric {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -209,7 +225,7 @@ pub struct WavefrontMetric {
 }
 
 /// A Graphite query.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GraphiteMetric {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -219,7 +235,7 @@ pub struct GraphiteMetric {
 }
 
 /// A Flux query.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct InfluxdbMetric {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -229,7 +245,7 @@ pub struct InfluxdbMetric {
 }
 
 /// A SkyWalking GraphQL query.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SkyWalkingMetric {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -241,7 +257,7 @@ pub struct SkyWalkingMetric {
 }
 
 /// CloudWatch metric data queries.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CloudWatchMetric {
     #[serde(skip_serializing_if = "DurationString::is_empty")]
@@ -250,7 +266,7 @@ pub struct CloudWatchMetric {
 }
 
 /// One metric data query.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CloudWatchMetricDataQuery {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -268,11 +284,13 @@ pub struct CloudWatchMetricDataQuery {
 }
 
 /// A metric and its statistic.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CloudWatchMetricStat {
+    #[schemars(extend("x-optional" = true))]
     pub metric: CloudWatchMetricStatMetric,
     /// Seconds.
+    #[schemars(extend("x-optional" = true))]
     pub period: IntOrString,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub stat: String,
@@ -281,7 +299,7 @@ pub struct CloudWatchMetricStat {
 }
 
 /// Identity of a CloudWatch metric.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CloudWatchMetricStatMetric {
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -293,7 +311,7 @@ pub struct CloudWatchMetricStatMetric {
 }
 
 /// A dimension of a CloudWatch metric.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CloudWatchMetricStatMetricDimension {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -303,7 +321,7 @@ pub struct CloudWatchMetricStatMetricDimension {
 }
 
 /// A Kayenta canary judgement.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct KayentaMetric {
     pub address: String,
@@ -319,7 +337,7 @@ pub struct KayentaMetric {
 }
 
 /// Scores, 0 to 100.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct KayentaThreshold {
     pub pass: i64,
@@ -327,7 +345,7 @@ pub struct KayentaThreshold {
 }
 
 /// What is compared with what.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct KayentaScope {
     pub name: String,
@@ -336,7 +354,7 @@ pub struct KayentaScope {
 }
 
 /// One side of a comparison.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ScopeDetail {
     pub scope: String,

@@ -13,6 +13,7 @@ pub mod metric_provider;
 pub mod object_key;
 pub mod rollout;
 pub mod rollout_status;
+pub mod schema;
 pub mod shared;
 pub mod templates;
 mod text_enum;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::analysis::{DryRun, MeasurementRetention};
@@ -17,21 +18,23 @@ use super::traffic_routing::RolloutTrafficRouting;
 use crate::time::{Duration, Timestamp};
 
 /// A `Rollout` (argoproj.io/v1alpha1).
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Rollout {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub api_version: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
+    #[schemars(extend("x-optional" = true))]
     pub metadata: ObjectMeta,
     pub spec: RolloutSpec,
     /// What the controller last reported; its whole memory between decisions.
+    #[schemars(extend("x-optional" = true))]
     pub status: RolloutStatus,
 }
 
 /// What the user asks for. A `Rollout` has either a template and selector of its own or a `workloadRef`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutSpec {
     /// Whether `template` was filled in from `workloadRef`; never in the API.
@@ -44,6 +47,9 @@ pub struct RolloutSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [
+        {"message": ".spec.selector is immutable", "rule": "self == oldSelf"}
+    ]))]
     pub selector: Option<LabelSelector>,
     #[serde(skip_serializing_if = "PodTemplate::is_empty")]
     pub template: PodTemplate,
@@ -54,6 +60,7 @@ pub struct RolloutSpec {
     pub min_ready_seconds: i32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollback_window: Option<RollbackWindow>,
+    #[schemars(extend("x-optional" = true))]
     pub strategy: RolloutStrategy,
     /// Old ReplicaSets to keep; absent means 10.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +80,7 @@ pub struct RolloutSpec {
 }
 
 /// Names the workload a rollout takes its pod template from.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ObjectRef {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -88,7 +95,7 @@ pub struct ObjectRef {
 }
 
 /// Exactly one strategy has to be set; validation says so when not.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutStrategy {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,7 +105,7 @@ pub struct RolloutStrategy {
 }
 
 /// Two full stacks and a service switched between them.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BlueGreenStrategy {
     pub active_service: String,
@@ -134,7 +141,7 @@ pub struct BlueGreenStrategy {
 }
 
 /// A new version that grows by steps beside the stable one.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CanaryStrategy {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -176,7 +183,7 @@ pub struct CanaryStrategy {
 }
 
 /// Which anti-affinity term is injected into new pods.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AntiAffinity {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,19 +195,19 @@ pub struct AntiAffinity {
 }
 
 /// Soft anti-affinity with a weight of 1 to 100.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PreferredDuringSchedulingIgnoredDuringExecution {
     pub weight: i32,
 }
 
 /// Hard anti-affinity; has no settings.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RequiredDuringSchedulingIgnoredDuringExecution {}
 
 /// How much of a step's replicas must be available for the step to count as done.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReplicaProgressThreshold {
     /// `Percent` or `Pods`.
@@ -210,7 +217,7 @@ pub struct ReplicaProgressThreshold {
 }
 
 /// Two services that take turns at being stable.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PingPongSpec {
     pub ping_service: String,
@@ -218,7 +225,7 @@ pub struct PingPongSpec {
 }
 
 /// Labels and annotations put on pods while they play a role.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodTemplateMetadata {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -228,7 +235,7 @@ pub struct PodTemplateMetadata {
 }
 
 /// How many revisions back a rollback skips the steps.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RollbackWindow {
     #[serde(skip_serializing_if = "is_zero")]
@@ -236,7 +243,7 @@ pub struct RollbackWindow {
 }
 
 /// How many finished AnalysisRuns and Experiments are kept.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnalysisRunStrategy {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -246,7 +253,7 @@ pub struct AnalysisRunStrategy {
 }
 
 /// One step; the API sets one field a step, validation refuses some but not all mixtures.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CanaryStep {
     /// Percent of traffic, or of `maxTrafficWeight`.
@@ -269,7 +276,7 @@ pub struct CanaryStep {
 }
 
 /// A pause; without `duration` it lasts until promoted.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutPause {
     /// Seconds as a number, or a Go duration, or digits in a string.
@@ -301,7 +308,7 @@ impl RolloutPause {
 }
 
 /// Sets canary pods apart from the traffic weight.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SetCanaryScale {
     /// Percent of `spec.replicas`.
@@ -314,7 +321,7 @@ pub struct SetCanaryScale {
 }
 
 /// Sends requests with given headers to the canary; without `match` the route is removed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SetHeaderRoute {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -324,7 +331,7 @@ pub struct SetHeaderRoute {
 }
 
 /// A header and what its value must be.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HeaderRoutingMatch {
     pub header_name: String,
@@ -332,7 +339,7 @@ pub struct HeaderRoutingMatch {
 }
 
 /// Mirrors matching requests to the canary; without `match` the route is removed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SetMirrorRoute {
     pub name: String,
@@ -343,7 +350,7 @@ pub struct SetMirrorRoute {
 }
 
 /// Conditions on one request, all of which must hold.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RouteMatch {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -355,7 +362,7 @@ pub struct RouteMatch {
 }
 
 /// One of exact, prefix, regex.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StringMatch {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -367,7 +374,7 @@ pub struct StringMatch {
 }
 
 /// A step done by a plugin.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PluginStep {
     pub name: String,
@@ -376,7 +383,7 @@ pub struct PluginStep {
 }
 
 /// An experiment run as a canary step.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutExperimentStep {
     pub templates: Vec<RolloutExperimentTemplate>,
@@ -387,13 +394,14 @@ pub struct RolloutExperimentStep {
     pub analyses: Vec<RolloutExperimentStepAnalysisTemplateRef>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dry_run: Vec<DryRun>,
+    #[schemars(extend("x-optional" = true))]
     pub analysis_run_metadata: AnalysisRunMetadata,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale_down_delay_seconds: Option<i32>,
 }
 
 /// A ReplicaSet of an experiment step.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutExperimentTemplate {
     pub name: String,
@@ -401,6 +409,7 @@ pub struct RolloutExperimentTemplate {
     pub spec_ref: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
+    #[schemars(extend("x-optional" = true))]
     pub metadata: PodTemplateMetadata,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
@@ -412,7 +421,7 @@ pub struct RolloutExperimentTemplate {
 }
 
 /// An analysis of an experiment step.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutExperimentStepAnalysisTemplateRef {
     pub name: String,
@@ -433,7 +442,7 @@ impl RolloutExperimentStepAnalysisTemplateRef {
 }
 
 /// Analysis that runs beside the steps.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutAnalysisBackground {
     #[serde(flatten)]
@@ -444,7 +453,7 @@ pub struct RolloutAnalysisBackground {
 }
 
 /// Which templates to run, with which arguments.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutAnalysis {
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -460,7 +469,7 @@ pub struct RolloutAnalysis {
 }
 
 /// Labels and annotations put on created AnalysisRuns.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnalysisRunMetadata {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -470,9 +479,10 @@ pub struct AnalysisRunMetadata {
 }
 
 /// Names an AnalysisTemplate, or a ClusterAnalysisTemplate when `clusterScope`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnalysisTemplateRef {
+    #[schemars(extend("x-optional" = true))]
     pub template_name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster_scope: Option<bool>,
@@ -486,7 +496,7 @@ impl AnalysisTemplateRef {
 }
 
 /// An argument a rollout passes to an analysis.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnalysisRunArgument {
     pub name: String,
@@ -497,7 +507,7 @@ pub struct AnalysisRunArgument {
 }
 
 /// Where the value of an argument comes from.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ArgumentValueFrom {
     /// `Stable` or `Latest`.
@@ -508,7 +518,7 @@ pub struct ArgumentValueFrom {
 }
 
 /// Path to a field of the rollout.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FieldRef {
     pub field_path: String,

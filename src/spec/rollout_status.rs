@@ -1,5 +1,6 @@
 //! Status of a `Rollout` (argo-rollouts `pkg/apis/rollouts/v1alpha1/types.go`).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::analysis::AnalysisPhase;
@@ -8,7 +9,7 @@ use super::text_enum::{text_enum, unset_by_default};
 use crate::time::Timestamp;
 
 /// The status subresource of a `Rollout`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutStatus {
     #[serde(skip_serializing_if = "is_false")]
@@ -41,7 +42,9 @@ pub struct RolloutStatus {
     pub observed_generation: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<RolloutCondition>,
+    #[schemars(extend("x-optional" = true))]
     pub canary: CanaryStatus,
+    #[schemars(extend("x-optional" = true))]
     pub blue_green: BlueGreenStatus,
     #[serde(rename = "HPAReplicas", skip_serializing_if = "is_zero")]
     pub hpa_replicas: i32,
@@ -68,7 +71,7 @@ pub struct RolloutStatus {
 }
 
 /// Why and since when the controller pauses.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PauseCondition {
     pub reason: PauseReason,
@@ -76,7 +79,7 @@ pub struct PauseCondition {
 }
 
 /// One condition; its times are whole seconds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutCondition {
     #[serde(rename = "type")]
@@ -89,7 +92,7 @@ pub struct RolloutCondition {
 }
 
 /// Canary part of the status.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CanaryStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,7 +110,7 @@ pub struct CanaryStatus {
 }
 
 /// Blue-green part of the status; selectors are pod template hashes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BlueGreenStatus {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -123,7 +126,7 @@ pub struct BlueGreenStatus {
 }
 
 /// Weights last set on the routers.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TrafficWeights {
     pub canary: WeightDestination,
@@ -136,7 +139,7 @@ pub struct TrafficWeights {
 }
 
 /// A share of the traffic.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WeightDestination {
     pub weight: i32,
@@ -147,7 +150,7 @@ pub struct WeightDestination {
 }
 
 /// The current AnalysisRun of one role.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutAnalysisRunStatus {
     pub name: String,
@@ -157,7 +160,7 @@ pub struct RolloutAnalysisRunStatus {
 }
 
 /// Result of one operation of a step plugin.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StepPluginStatus {
     pub index: i32,
@@ -184,27 +187,31 @@ pub struct StepPluginStatus {
 }
 
 /// AWS resources behind one ingress.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AlbStatus {
+    #[schemars(extend("x-optional" = true))]
     pub load_balancer: AwsResourceRef,
+    #[schemars(extend("x-optional" = true))]
     pub canary_target_group: AwsResourceRef,
+    #[schemars(extend("x-optional" = true))]
     pub stable_target_group: AwsResourceRef,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub ingress: String,
 }
 
 /// Name and ARN of an AWS resource.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AwsResourceRef {
     pub name: String,
     pub arn: String,
+    #[schemars(extend("x-optional" = true))]
     pub full_name: String,
 }
 
 /// When the current attempt began and ended.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutDurationStatus {
     #[serde(skip_serializing_if = "Option::is_none")]

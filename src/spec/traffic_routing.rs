@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::meta::is_zero;
 
 /// The traffic routers of a canary; several may be set, each is written.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutTrafficRouting {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,14 +38,14 @@ pub struct RolloutTrafficRouting {
 }
 
 /// Name of a route the controller may create; the order is the precedence.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ManagedRoute {
     pub name: String,
 }
 
 /// Virtual services and, for splits by subset, a destination rule.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IstioTrafficRouting {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +58,7 @@ pub struct IstioTrafficRouting {
 }
 
 /// A `VirtualService` (`name` or `namespace/name` is read as the name alone) and the routes in it to split.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IstioVirtualService {
     pub name: String,
@@ -70,7 +71,7 @@ pub struct IstioVirtualService {
 }
 
 /// A TLS route chosen by port and SNI hosts.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TlsRoute {
     #[serde(skip_serializing_if = "is_zero")]
@@ -80,7 +81,7 @@ pub struct TlsRoute {
 }
 
 /// A TCP route chosen by port.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TcpRoute {
     #[serde(skip_serializing_if = "is_zero")]
@@ -88,7 +89,7 @@ pub struct TcpRoute {
 }
 
 /// A `DestinationRule` and its two subsets.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IstioDestinationRule {
     pub name: String,
@@ -99,7 +100,7 @@ pub struct IstioDestinationRule {
 }
 
 /// ingress-nginx; a canary ingress is made for every stable ingress.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NginxTrafficRouting {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -116,7 +117,7 @@ pub struct NginxTrafficRouting {
 }
 
 /// AWS load balancer, steered by an annotation on ingresses.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AlbTrafficRouting {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -134,7 +135,7 @@ pub struct AlbTrafficRouting {
 }
 
 /// Target group stickiness.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StickinessConfig {
     pub enabled: bool,
@@ -143,7 +144,7 @@ pub struct StickinessConfig {
 }
 
 /// Service Mesh Interface `TrafficSplit`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SmiTrafficRouting {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -153,14 +154,14 @@ pub struct SmiTrafficRouting {
 }
 
 /// Names of `Mapping` objects.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AmbassadorTrafficRouting {
     pub mappings: Vec<String>,
 }
 
 /// AWS App Mesh.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AppMeshTrafficRouting {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,7 +171,7 @@ pub struct AppMeshTrafficRouting {
 }
 
 /// A virtual service and the routes of its router to split.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AppMeshVirtualService {
     pub name: String,
@@ -179,7 +180,7 @@ pub struct AppMeshVirtualService {
 }
 
 /// The two virtual nodes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AppMeshVirtualNodeGroup {
     pub canary_virtual_node_ref: Option<AppMeshVirtualNodeReference>,
@@ -187,21 +188,21 @@ pub struct AppMeshVirtualNodeGroup {
 }
 
 /// Name of a virtual node.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AppMeshVirtualNodeReference {
     pub name: String,
 }
 
 /// Names a `TraefikService`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TraefikTrafficRouting {
     pub weighted_traefik_service_name: String,
 }
 
 /// Apache APISIX.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ApisixTrafficRouting {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -209,7 +210,7 @@ pub struct ApisixTrafficRouting {
 }
 
 /// An `ApisixRoute` and the HTTP rules in it to split.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ApisixRoute {
     pub name: String,

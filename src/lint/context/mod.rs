@@ -15,6 +15,8 @@ use super::settings::Settings;
 use crate::source::{Problem, Sources, Span};
 use crate::spec::bundle::{Bundle, Object, Typed};
 use crate::spec::experiment::Experiment;
+use crate::spec::schema::check::{SchemaError, check};
+use crate::spec::schema::shape_of;
 
 pub use analysis::{
     AnalysisPlace, AnalysisUse, ArgumentOrigin, ArgumentView, LATEST_HASH, MetricView,
@@ -33,6 +35,8 @@ pub struct Context<'b> {
     /// Problems of reading.
     pub problems: Vec<Problem>,
     pub settings: &'b Settings,
+    /// What the API server refuses of objects by their schemas.
+    pub schema_errors: Vec<(&'b Object, SchemaError)>,
     /// What is referred to and not among the files, with the object that refers to it.
     pub missing: Vec<(&'b Object, Problem)>,
     /// All rollouts that could be typed.
@@ -57,6 +61,7 @@ impl<'b> Context<'b> {
             bundle,
             problems,
             settings,
+            schema_errors: Vec::new(),
             missing: bundle.missing_references(),
             rollouts: Vec::new(),
             runs: Vec::new(),
@@ -64,6 +69,12 @@ impl<'b> Context<'b> {
             index: Index::default(),
         };
         for object in bundle.objects() {
+            if let Some(shape) = shape_of(&object.api_version, &object.kind) {
+                let errors = check(shape, &object.node);
+                context
+                    .schema_errors
+                    .extend(errors.into_iter().map(|error| (object, error)));
+            }
             match &object.typed {
                 Typed::Rollout(rollout) => context
                     .rollouts

@@ -15,6 +15,8 @@ mod rollout_invalid_pod_template;
 mod rollout_invalid_reference;
 mod rollout_invalid_rollout;
 mod schema_invalid_type;
+mod schema_missing_field;
+mod schema_unknown_field;
 
 use super::rule::Rule;
 
@@ -35,6 +37,8 @@ pub static RULES: &[&Rule] = &[
     &rollout_invalid_reference::RULE,
     &rollout_invalid_rollout::RULE,
     &schema_invalid_type::RULE,
+    &schema_missing_field::RULE,
+    &schema_unknown_field::RULE,
 ];
 
 /// The rule of a name.

@@ -4,6 +4,7 @@ use crate::lint::context::Context;
 use crate::lint::{Findings, Rule};
 use crate::source::Severity;
 use crate::spec::bundle::TYPE_CODE;
+use crate::spec::schema::check::{SchemaError, SchemaErrorKind};
 
 pub static RULE: Rule = Rule {
     name: "invalid-type",
@@ -59,8 +60,19 @@ spec:
 };
 
 fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
+    for (object, error) in &context.schema_errors {
+        match &error.kind {
+            SchemaErrorKind::Value | SchemaErrorKind::Duplicate => {
+                let message = error.message.clone();
+                findings.report_at(object, error.path.clone(), error.span, message);
+            }
+            SchemaErrorKind::UnknownField { known: _ } | SchemaErrorKind::MissingField => {}
+        }
+    }
+    // What the types refuse beyond the schema.
     for problem in &context.problems {
-        if problem.code == TYPE_CODE {
+        let is_known = |(_, error): &(_, SchemaError)| Some(error.span) == problem.span;
+        if problem.code == TYPE_CODE && !context.schema_errors.iter().any(is_known) {
             findings.report_problem(problem, context.object_at(problem.span));
         }
     }

@@ -209,8 +209,8 @@ metadata: {name: web, namespace: elsewhere}
         shown(&sources, &missing),
         [
             "reference-missing 5:62",
-            "template-missing 9:22",
-            "template-missing 8:22",
+            "reference-missing 9:22",
+            "reference-missing 8:22",
             "template-missing 9:19",
             "reference-missing 6:52",
         ]

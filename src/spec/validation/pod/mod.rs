@@ -17,6 +17,8 @@ mod spec;
 mod volume;
 mod volume_mount;
 
+pub(crate) use quantity::is_quantity;
+
 use super::field::{FieldError, Path};
 use super::selector::validate_labels;
 use super::syntax;

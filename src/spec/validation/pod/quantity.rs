@@ -25,6 +25,18 @@ enum Notation {
     Exponent,
 }
 
+/// Whether a text is an amount, however large or fine.
+pub(crate) fn is_quantity(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let number_end = unsigned
+        .find(|c: char| c != '.' && !c.is_ascii_digit())
+        .unwrap_or(unsigned.len());
+    let (number, suffix) = unsigned.split_at(number_end);
+    number.bytes().any(|byte| byte.is_ascii_digit())
+        && number.matches('.').count() <= 1
+        && scale_of(suffix).is_some()
+}
+
 impl Quantity {
     /// A number or a text such as `500m` or `1Gi`; `None` if it is none or beyond 64 bits.
     pub fn from_json(value: &Value) -> Option<Self> {
