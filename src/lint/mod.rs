@@ -4,7 +4,10 @@
 //! [`rules::RULES`]. What rules look at is computed once, in [`context`]; how findings are printed
 //! is in [`output`].
 
+pub mod canary_course;
 pub mod context;
+pub mod demonstrate;
+pub mod edits;
 pub mod evaluate;
 mod finding;
 pub mod output;

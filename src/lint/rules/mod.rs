@@ -5,7 +5,12 @@ mod analysis_invalid_analysis;
 mod analysis_invalid_condition;
 mod analysis_invalid_provider;
 mod analysis_invalid_query;
+mod canary_indefinite_pause;
+mod canary_no_pause_between_weights;
 mod canary_oversized_first_weight;
+mod canary_single_replica_canary;
+mod canary_weight_jump;
+mod canary_weight_needs_router;
 mod experiment_invalid_experiment;
 mod read_invalid_object;
 mod read_invalid_yaml;
@@ -14,6 +19,7 @@ mod reference_unknown_template;
 mod rollout_invalid_pod_template;
 mod rollout_invalid_reference;
 mod rollout_invalid_rollout;
+mod rollout_no_analysis;
 mod schema_invalid_type;
 mod schema_missing_field;
 mod schema_unknown_field;
@@ -27,7 +33,12 @@ pub static RULES: &[&Rule] = &[
     &analysis_invalid_condition::RULE,
     &analysis_invalid_provider::RULE,
     &analysis_invalid_query::RULE,
+    &canary_indefinite_pause::RULE,
+    &canary_no_pause_between_weights::RULE,
     &canary_oversized_first_weight::RULE,
+    &canary_single_replica_canary::RULE,
+    &canary_weight_jump::RULE,
+    &canary_weight_needs_router::RULE,
     &experiment_invalid_experiment::RULE,
     &read_invalid_object::RULE,
     &read_invalid_yaml::RULE,
@@ -36,6 +47,7 @@ pub static RULES: &[&Rule] = &[
     &rollout_invalid_pod_template::RULE,
     &rollout_invalid_reference::RULE,
     &rollout_invalid_rollout::RULE,
+    &rollout_no_analysis::RULE,
     &schema_invalid_type::RULE,
     &schema_missing_field::RULE,
     &schema_unknown_field::RULE,

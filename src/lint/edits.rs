@@ -1,0 +1,120 @@
+//! Changes to the text of a map that keep all else as it is.
+
+use super::Edit;
+use crate::source::{Sources, Span};
+use crate::spec::yaml::{Entry, Node};
+
+/// Takes an entry out of a block map, with its line and the comment behind it. None where that
+/// is not surely right: flow maps, the only entry, several entries in a line, and values that are
+/// an anchor or an alias.
+pub fn remove_entry(sources: &Sources, map: &Node, key: &str) -> Option<Edit> {
+    let entry = map.entry(key)?;
+    if map.as_map()?.len() < 2 {
+        return None;
+    }
+    let text = sources.text(map.span.source);
+    let (start, end) = own_lines(text, entry)?;
+    let has_anchor = text.get(start..end)?.contains(['&', '*']);
+    (!has_anchor).then(|| Edit {
+        span: Span::new(map.span.source, start, end),
+        replacement: String::new(),
+    })
+}
+
+/// Adds an entry with a scalar value behind the last one of a map; none where the place cannot be
+/// told for sure.
+pub fn add_entry(sources: &Sources, map: &Node, key: &str, value: &str) -> Option<Edit> {
+    let entries = map.as_map()?.entries();
+    let (first, last) = (entries.first()?, entries.last()?);
+    let text = sources.text(map.span.source);
+    let end = last.value.span.end as usize;
+    let span = Span::new(map.span.source, end, end);
+    if text.get(map.span.start as usize..)?.starts_with('{') {
+        return Some(Edit {
+            span,
+            replacement: format!(", {key}: {value}"),
+        });
+    }
+    // A value of several lines may end with its line break or without.
+    let is_scalar = last.value.as_map().is_none() && last.value.as_seq().is_none();
+    let is_of_one_line = !text.get(last.key_span.start as usize..end)?.contains('\n');
+    if !is_scalar || !is_of_one_line {
+        return None;
+    }
+    let key_start = first.key_span.start as usize;
+    let line_start = text.get(..key_start)?.rfind('\n').map_or(0, |at| at + 1);
+    let indent = " ".repeat(text.get(line_start..key_start)?.chars().count());
+    let line_end = text
+        .get(end..)?
+        .find('\n')
+        .map_or(text.len(), |at| end + at);
+    Some(Edit {
+        span: Span::new(map.span.source, line_end, line_end),
+        replacement: format!("\n{indent}{key}: {value}"),
+    })
+}
+
+/// From the start of the entry's first line to the start of the line behind its last, if nothing
+/// else is written there.
+fn own_lines(text: &str, entry: &Entry) -> Option<(usize, usize)> {
+    let key_start = entry.key_span.start as usize;
+    let value_end = entry.value.span.end.max(entry.key_span.end) as usize;
+    let start = text.get(..key_start)?.rfind('\n').map_or(0, |at| at + 1);
+    if !text.get(start..key_start)?.trim().is_empty() {
+        return None;
+    }
+    let behind = text.get(value_end..)?;
+    let line_end = behind.find('\n').unwrap_or(behind.len());
+    let rest = behind.get(..line_end)?.trim_matches([':', ' ', '\t', '\r']);
+    if !rest.is_empty() && !rest.starts_with('#') {
+        return None;
+    }
+    let end = (value_end + line_end + 1).min(text.len());
+    Some((start, end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::yaml;
+
+    fn edited(yaml: &str, edit: impl Fn(&Sources, &Node) -> Option<Edit>) -> Option<String> {
+        let mut sources = Sources::new();
+        let (id, stream) = yaml::read_bytes(&mut sources, "f", yaml.as_bytes());
+        let node = stream.documents.into_iter().next()?.root;
+        let Edit { span, replacement } = edit(&sources, node.at("a")?)?;
+        let mut text = sources.text(id).to_owned();
+        text.replace_range(span.start as usize..span.end as usize, &replacement);
+        Some(text)
+    }
+
+    #[test]
+    fn entries_are_removed_with_their_line() {
+        let remove = |sources: &Sources, map: &Node| remove_entry(sources, map, "b");
+        assert_eq!(
+            edited("a:\n  b: 1 # x\n  c: 2\n", remove).as_deref(),
+            Some("a:\n  c: 2\n")
+        );
+        assert_eq!(
+            edited("a:\n  c: 2\n  b: 1", remove).as_deref(),
+            Some("a:\n  c: 2\n")
+        );
+        assert_eq!(edited("a:\n  b: 1\n", remove), None);
+        assert_eq!(edited("a: {b: 1, c: 2}\n", remove), None);
+        assert_eq!(edited("a:\n  b: &x 1\n  c: 2\n", remove), None);
+    }
+
+    #[test]
+    fn entries_are_added_in_the_style_of_the_map() {
+        let add = |sources: &Sources, map: &Node| add_entry(sources, map, "d", "on");
+        assert_eq!(
+            edited("a:\n  b: 1\n  c: 2 # x\ne: 1\n", add).as_deref(),
+            Some("a:\n  b: 1\n  c: 2 # x\n  d: on\ne: 1\n")
+        );
+        assert_eq!(
+            edited("a: {b: 1}\n", add).as_deref(),
+            Some("a: {b: 1, d: on}\n")
+        );
+        assert_eq!(edited("a:\n  b: |\n    x\n", add), None);
+    }
+}

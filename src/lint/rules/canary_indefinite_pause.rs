@@ -1,0 +1,89 @@
+//! `indefinite-pause`.
+
+use crate::lint::canary_course::wanted_percent;
+use crate::lint::context::Context;
+use crate::lint::{Findings, Rule};
+use crate::source::Severity;
+
+pub static RULE: Rule = Rule {
+    name: "indefinite-pause",
+    summary: "a step waits until somebody promotes",
+    severity: Severity::Info,
+    finds: "
+Steps `pause: {}`, which have no duration.",
+    hurts: "
+That may well be what is wanted. But a release over which nobody watches stays half done: over night
+the canary serves its share of the users with two versions running, and no newer version gets out
+unless somebody promotes or aborts.",
+    bad: "
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata:
+  name: shop
+spec:
+  replicas: 10
+  selector:
+    matchLabels: {app: shop}
+  template:
+    metadata:
+      labels: {app: shop}
+    spec:
+      containers:
+        - name: shop
+          image: shop:1.0.0
+  strategy:
+    canary:
+      steps:
+        - setWeight: 20
+        - pause: {}
+",
+    good: "
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata:
+  name: shop
+spec:
+  replicas: 10
+  selector:
+    matchLabels: {app: shop}
+  template:
+    metadata:
+      labels: {app: shop}
+    spec:
+      containers:
+        - name: shop
+          image: shop:1.0.0
+  strategy:
+    canary:
+      steps:
+        - setWeight: 20
+        - pause: {duration: 30m}
+",
+    settings: &[],
+    check,
+};
+
+fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
+    for rollout in &context.rollouts {
+        let steps = rollout.canary().map_or(&[][..], |canary| &canary.steps[..]);
+        for (step, canary_step) in steps.iter().enumerate() {
+            if canary_step
+                .pause
+                .as_ref()
+                .is_none_or(|pause| pause.duration.is_some())
+            {
+                continue;
+            }
+            let weight = wanted_percent(rollout, rollout.rollout.weight_at_step(step));
+            findings
+                .report(
+                    rollout.object,
+                    rollout.step_path(step, "pause"),
+                    format!(
+                        "the rollout waits here, at {weight:.0}%, until somebody promotes or aborts it"
+                    ),
+                )
+                .help("give the pause a `duration`, or see that somebody is told of it");
+        }
+    }
+}
