@@ -5,9 +5,10 @@ use serde::Serialize;
 use super::context::Refusal;
 use super::rule::Rule;
 use super::settings::{Level, Settings};
-use crate::source::{Problem, Severity, Span};
+use crate::source::{Problem, Severity, Sources, Span};
 use crate::spec::analysis::AnalysisPhase;
 use crate::spec::bundle::Object;
+use crate::spec::edit::Edit;
 
 /// How sure a rule is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -104,13 +105,6 @@ pub struct Fix {
     pub edits: Vec<Edit>,
 }
 
-/// Replaces the text of a span; an empty span inserts, an empty text deletes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Edit {
-    pub span: Span,
-    pub replacement: String,
-}
-
 /// What rules report to. Knows the rule that runs, its severity and the settings.
 #[derive(Debug)]
 pub struct Findings<'s> {
@@ -168,6 +162,49 @@ impl<'s> Findings<'s> {
         self.push(Some(object.into()), path.into(), Some(span), message.into())
     }
 
+    /// Reports at a text that belongs to no field of an object.
+    pub(super) fn report_text(
+        &mut self,
+        object: Option<&Object>,
+        span: Span,
+        message: String,
+    ) -> &mut Finding {
+        self.push(
+            object.map(ObjectId::from),
+            String::new(),
+            Some(span),
+            message,
+        )
+    }
+
+    /// What the settings say of some files goes over what they say of all.
+    pub(super) fn override_levels(&mut self, sources: &Sources) {
+        let overrides = &self.settings.overrides;
+        self.found.retain_mut(|finding| {
+            let Some(span) = finding.span else {
+                return true;
+            };
+            let file = sources.name(span.source);
+            let holding = overrides.iter().filter(|it| it.holds_for(file));
+            let level = holding
+                .filter_map(|it| it.levels.get(finding.rule))
+                .next_back();
+            match level.map(|level| level.severity()) {
+                None => true,
+                Some(None) => false,
+                Some(Some(severity)) => {
+                    finding.severity = severity;
+                    true
+                }
+            }
+        });
+    }
+
+    /// Takes out findings that shall not be shown.
+    pub(super) fn retain(&mut self, keep: impl FnMut(&Finding) -> bool) {
+        self.found.retain(keep);
+    }
+
     /// Reports a problem of reading as it is.
     pub(super) fn report_problem(
         &mut self,
@@ -221,11 +258,8 @@ impl<'s> Findings<'s> {
 
     /// Ends the rule: what the settings say of its severity goes over what the rule said.
     pub(super) fn finish_rule(&mut self, from: usize) {
-        let severity = match self.level {
-            None | Some(Level::Off) => return,
-            Some(Level::Error) => Severity::Error,
-            Some(Level::Warning) => Severity::Warning,
-            Some(Level::Info) => Severity::Info,
+        let Some(severity) = self.level.and_then(Level::severity) else {
+            return;
         };
         for finding in self.found.iter_mut().skip(from) {
             finding.severity = severity;

@@ -5,24 +5,27 @@
 //! is in [`output`].
 
 pub mod canary_course;
+pub mod config;
 pub mod context;
 pub mod demonstrate;
 pub mod edits;
 pub mod evaluate;
 mod finding;
+mod fingerprint;
 pub mod output;
 mod rule;
 pub mod rules;
 mod settings;
+mod suppress;
 
 use crate::source::{Problem, Severity, Sources};
 use crate::spec::bundle::Bundle;
 
-pub use finding::{
-    Applicability, Confidence, Counterexample, Edit, Finding, Findings, Fix, ObjectId,
-};
+pub use crate::spec::edit::Edit;
+pub use finding::{Applicability, Confidence, Counterexample, Finding, Findings, Fix, ObjectId};
 pub use rule::{Rule, Setting, severity_name};
-pub use settings::{Level, Settings};
+pub use settings::{Level, Override, Settings};
+pub use suppress::ANNOTATION as IGNORE_ANNOTATION;
 
 use context::Context;
 
@@ -60,6 +63,8 @@ pub fn lint(
             findings.finish_rule(before);
         }
     }
+    findings.override_levels(sources);
+    suppress::apply(&context, &mut findings);
     Report {
         findings: findings.into_sorted(),
         files: sources.ids().count(),

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use glob::Pattern;
 use serde::{Deserialize, Serialize};
+
+use crate::source::Severity;
 
 use crate::spec::meta::DurationString;
 
@@ -10,8 +13,13 @@ use crate::spec::meta::DurationString;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// The present day, `YYYY-MM-DD`; without it no suppression ends.
+    pub today: Option<String>,
     /// Severity of a rule's findings, by rule.
     pub levels: BTreeMap<String, Level>,
+    /// Severities that hold for some files only; later ones count more.
+    #[serde(skip)]
+    pub overrides: Vec<Override>,
     /// Whether the files hold everything: what is referred to and not there is then an error.
     pub complete: bool,
     /// Version of Argo Rollouts that will run the objects, major and minor.
@@ -38,6 +46,25 @@ pub struct Settings {
     pub max_failure_share: f64,
 }
 
+/// Severities by rule for the files that a pattern fits.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Override {
+    pub files: Vec<Pattern>,
+    pub levels: BTreeMap<String, Level>,
+}
+
+impl Override {
+    /// Whether a pattern fits the file's path or the end of it, from a folder's name on.
+    pub fn holds_for(&self, file: &str) -> bool {
+        let file = file.strip_prefix("./").unwrap_or(file).replace('\\', "/");
+        let starts = std::iter::once(0).chain(file.match_indices('/').map(|(at, _)| at + 1));
+        let tails: Vec<&str> = starts.filter_map(|start| file.get(start..)).collect();
+        self.files
+            .iter()
+            .any(|pattern| tails.iter().any(|tail| pattern.matches(tail)))
+    }
+}
+
 /// A severity that a rule is given, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -48,10 +75,24 @@ pub enum Level {
     Error,
 }
 
+impl Level {
+    /// None for what is not to be shown.
+    pub fn severity(self) -> Option<Severity> {
+        match self {
+            Level::Off => None,
+            Level::Info => Some(Severity::Info),
+            Level::Warning => Some(Severity::Warning),
+            Level::Error => Some(Severity::Error),
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            today: None,
             levels: BTreeMap::new(),
+            overrides: Vec::new(),
             complete: false,
             target_version: (1, 10),
             traffic_rps: 10.0,

@@ -4,3 +4,4 @@ pub mod plot;
 pub mod query_result;
 pub mod test_results;
 pub mod timeline;
+pub mod xml;

@@ -19,7 +19,8 @@ pub struct Look {
 }
 
 impl Look {
-    pub(super) fn paint(self, style: Style, text: &str) -> String {
+    /// `text` in a style, where there is colour.
+    pub fn paint(self, style: Style, text: &str) -> String {
         if self.colour {
             format!("{style}{text}{style:#}")
         } else {

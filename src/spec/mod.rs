@@ -4,6 +4,7 @@ pub mod analysis;
 pub mod bundle;
 pub mod decode;
 pub mod defaults;
+pub mod edit;
 pub mod experiment;
 pub mod field_path;
 mod go_text;

@@ -1,6 +1,12 @@
 //! Formats: one file each, from a report to text.
 
+pub mod checkstyle;
+pub mod github;
+pub mod gitlab;
 pub mod json;
+pub mod junit;
+mod place;
+pub mod sarif;
 
 use super::Report;
 use crate::source::Severity;

@@ -23,6 +23,7 @@ mod rollout_no_analysis;
 mod schema_invalid_type;
 mod schema_missing_field;
 mod schema_unknown_field;
+mod suppression_unused;
 
 use super::rule::Rule;
 
@@ -51,6 +52,7 @@ pub static RULES: &[&Rule] = &[
     &schema_invalid_type::RULE,
     &schema_missing_field::RULE,
     &schema_unknown_field::RULE,
+    &suppression_unused::RULE,
 ];
 
 /// The rule of a name.
