@@ -2,7 +2,7 @@
 
 use super::Edit;
 use crate::source::{Sources, Span};
-use crate::spec::yaml::{Entry, Node};
+use crate::spec::yaml::{Entry, Node, Value};
 
 /// Takes an entry out of a block map, with its line and the comment behind it. None where that
 /// is not surely right: flow maps, the only entry, several entries in a line, and values that are
@@ -29,7 +29,7 @@ pub fn add_entry(sources: &Sources, map: &Node, key: &str, value: &str) -> Optio
     let text = sources.text(map.span.source);
     let end = last.value.span.end as usize;
     let span = Span::new(map.span.source, end, end);
-    if text.get(map.span.start as usize..)?.starts_with('{') {
+    if is_flow(sources, map) {
         return Some(Edit {
             span,
             replacement: format!(", {key}: {value}"),
@@ -52,6 +52,82 @@ pub fn add_entry(sources: &Sources, map: &Node, key: &str, value: &str) -> Optio
         span: Span::new(map.span.source, line_end, line_end),
         replacement: format!("\n{indent}{key}: {value}"),
     })
+}
+
+/// Adds an entry to a map, as its first. `None` for an empty map.
+pub fn prepend_entry(sources: &Sources, map: &Node, key: &str, value: &str) -> Option<Edit> {
+    let first = map.as_map()?.entries().first()?;
+    // An alias writes its entries elsewhere.
+    if !map.span.holds(first.key_span) {
+        return None;
+    }
+    let at = Span {
+        end: first.key_span.start,
+        ..first.key_span
+    };
+    let separator = if is_flow(sources, map) {
+        ", ".to_owned()
+    } else {
+        let column = sources.start(first.key_span).column;
+        let indent = usize::try_from(column).ok()?.checked_sub(1)?;
+        format!("\n{}", " ".repeat(indent))
+    };
+    Some(Edit {
+        span: at,
+        replacement: format!("{key}: {value}{separator}"),
+    })
+}
+
+/// Sets the value of an entry of a map that is a plain scalar, or adds the entry.
+pub fn set_entry(sources: &Sources, map: &Node, key: &str, value: &str) -> Option<Edit> {
+    match map.get(key) {
+        Some(node) => match node.value {
+            Value::Seq(_) | Value::Map(_) | Value::Null => None,
+            Value::Bool(_) | Value::Int(_) | Value::UInt(_) | Value::Float(_) => Some(Edit {
+                span: node.span,
+                replacement: value.to_owned(),
+            }),
+            Value::String(_) => {
+                let is_plain_line = !sources.slice(node.span).starts_with(['|', '>']);
+                is_plain_line.then(|| Edit {
+                    span: node.span,
+                    replacement: value.to_owned(),
+                })
+            }
+        },
+        None => prepend_entry(sources, map, key, value),
+    }
+}
+
+/// Takes an item out of a block list of several items, with its whole lines. `None` where the item
+/// shares a line with anything else.
+pub fn remove_item(sources: &Sources, list: &Node, index: usize) -> Option<Edit> {
+    let items = list.as_seq()?;
+    let item = items.get(index)?;
+    if items.len() < 2 || is_flow(sources, list) {
+        return None;
+    }
+    let text = sources.text(item.span.source);
+    let (from, to) = (item.span.start as usize, item.span.end as usize);
+    let line = text.get(..from)?.rfind('\n').map_or(0, |at| at + 1);
+    // Only the dash stands before it.
+    if text.get(line..from)?.trim() != "-" {
+        return None;
+    }
+    let content_end = text.get(..to)?.trim_end().len().max(from);
+    let end = text
+        .get(content_end..)?
+        .find('\n')
+        .map_or(text.len(), |at| content_end + at + 1);
+    let rest = text.get(content_end..end)?.trim();
+    (rest.is_empty() || rest.starts_with('#')).then(|| Edit {
+        span: Span::new(item.span.source, line, end),
+        replacement: String::new(),
+    })
+}
+
+fn is_flow(sources: &Sources, node: &Node) -> bool {
+    sources.slice(node.span).starts_with(['{', '['])
 }
 
 /// From the start of the entry's first line to the start of the line behind its last, if nothing

@@ -97,7 +97,18 @@ pub fn evaluate_without_series(metric: &Metric, query: &Expr) -> Option<MetricOu
     if !reads_series(query) {
         return None;
     }
-    let outcome = Engine::default().instant(&Store::new(), query, 0).ok()?;
+    evaluate_over(metric, query, &Store::new(), 0)
+}
+
+/// The outcome of a Prometheus metric over these series, at a time in milliseconds since the
+/// epoch. `None` for a query that cannot be evaluated, or that gives native histograms.
+pub fn evaluate_over(
+    metric: &Metric,
+    query: &Expr,
+    store: &Store,
+    at: i64,
+) -> Option<MetricOutcome> {
+    let outcome = Engine::default().instant(store, query, at).ok()?;
     let data = match outcome.value {
         promql::Value::Scalar(number) => {
             json!({"resultType": "scalar", "result": sample(number)})

@@ -10,6 +10,7 @@ pub mod context;
 pub mod demonstrate;
 pub mod edits;
 pub mod evaluate;
+pub mod facts;
 mod finding;
 mod fingerprint;
 pub mod output;

@@ -44,6 +44,8 @@ pub struct Settings {
     pub brittle_measurements: i32,
     /// Largest share of measurements that may fail, 0 to 1.
     pub max_failure_share: f64,
+    /// Longest time for which a metric may do nothing but err, as a Go duration.
+    pub max_error_time: DurationString,
 }
 
 /// Severities by rule for the files that a pattern fits.
@@ -105,6 +107,7 @@ impl Default for Settings {
             max_miss_rate: 0.2,
             brittle_measurements: 5,
             max_failure_share: 0.5,
+            max_error_time: "10m".into(),
         }
     }
 }

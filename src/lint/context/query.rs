@@ -162,6 +162,17 @@ impl ConditionView {
     }
 }
 
+/// The names of the arguments that a text has placeholders for, in order.
+pub fn argument_names(text: &str) -> impl Iterator<Item = &str> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let (start, end) = next_placeholder(text, at)?;
+        at = end;
+        let tag = text.get(start + 2..end - 2).unwrap_or_default().trim();
+        Some(tag.strip_prefix("args.").unwrap_or(tag))
+    })
+}
+
 /// Start and end of the next `{{...}}`.
 fn next_placeholder(text: &str, from: usize) -> Option<(usize, usize)> {
     let start = from + text.get(from..)?.find("{{")?;

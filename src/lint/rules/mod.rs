@@ -1,10 +1,20 @@
 //! All rules, one file each: add a file, its `mod` line and its line in [`RULES`].
 
+mod analysis_brittle_failure_limit;
 mod analysis_empty_result_passes;
+mod analysis_ends_before_detection;
+mod analysis_errors_never_fail;
 mod analysis_invalid_analysis;
 mod analysis_invalid_condition;
 mod analysis_invalid_provider;
 mod analysis_invalid_query;
+mod analysis_loose_failure_limit;
+mod analysis_metric_cannot_fail;
+mod analysis_nan_passes;
+mod analysis_ratio_without_traffic_guard;
+mod analysis_starts_before_traffic;
+mod analysis_steady_interval_without_count;
+mod analysis_zero_measurements_pass;
 mod canary_indefinite_pause;
 mod canary_no_pause_between_weights;
 mod canary_oversized_first_weight;
@@ -29,13 +39,23 @@ use super::rule::Rule;
 
 /// Every rule, in any order.
 pub static RULES: &[&Rule] = &[
+    &analysis_brittle_failure_limit::RULE,
     &analysis_empty_result_passes::RULE,
+    &analysis_ends_before_detection::RULE,
+    &analysis_errors_never_fail::RULE,
     &analysis_invalid_analysis::RULE,
     &analysis_invalid_condition::RULE,
     &analysis_invalid_provider::RULE,
     &analysis_invalid_query::RULE,
     &canary_indefinite_pause::RULE,
     &canary_no_pause_between_weights::RULE,
+    &analysis_loose_failure_limit::RULE,
+    &analysis_metric_cannot_fail::RULE,
+    &analysis_nan_passes::RULE,
+    &analysis_ratio_without_traffic_guard::RULE,
+    &analysis_starts_before_traffic::RULE,
+    &analysis_steady_interval_without_count::RULE,
+    &analysis_zero_measurements_pass::RULE,
     &canary_oversized_first_weight::RULE,
     &canary_single_replica_canary::RULE,
     &canary_weight_jump::RULE,

@@ -1,0 +1,244 @@
+//! How sure the verdicts of a ratio are, by the number of requests it is taken from.
+//!
+//! Requests and errors come at random (Poisson); windows that overlap share them. Releases are
+//! simulated with fixed seeds, so that the same metric gives the same shares.
+
+use crate::engine::analysis::assess::{assess_metric, count_measurement, took_all};
+use crate::lint::context::MetricView;
+use crate::lint::evaluate::{ProviderAnswer, evaluate_outcome};
+use crate::promql::ast::Expr;
+use crate::spec::analysis::{AnalysisPhase, Measurement, MetricResult};
+
+/// A metric that judges the share of bad requests, and when it is measured.
+#[derive(Clone, Debug)]
+pub struct Sampled<'m> {
+    pub metric: &'m MetricView<'m>,
+    /// Largest share of bad requests that passes, above 0 and below 1.
+    pub limit: f64,
+    /// Time of each measurement in seconds.
+    pub times: Vec<f64>,
+    /// Seconds that a measurement looks back.
+    pub window: f64,
+}
+
+/// How releases came out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shares {
+    /// Of releases that did not pass, 0 to 1.
+    pub stopped: f64,
+    /// Of releases that passed, 0 to 1.
+    pub passed: f64,
+}
+
+const RELEASES: u32 = 1000;
+const SEED: u64 = 0x5eed;
+
+/// The largest share of bad requests that the conditions let pass, of a ratio that is the share of
+/// good requests or that of bad ones, in parts of `whole` (1 or 100). `None` where the conditions
+/// have no such limit.
+pub fn limit_of(metric: &MetricView<'_>, query: &Expr, whole: f64) -> Option<f64> {
+    let passes = |ratio: f64| {
+        evaluate_outcome(
+            &metric.metric,
+            Some(query),
+            &ProviderAnswer::Number(ratio * whole),
+        )
+        .map(|outcome| outcome.phase == AnalysisPhase::Successful)
+    };
+    let is_of_good = match (passes(0.0)?, passes(1.0)?) {
+        (false, true) => true,
+        (true, false) => false,
+        (true, true) | (false, false) => return None,
+    };
+    let bad_passes = |bad: f64| passes(if is_of_good { 1.0 - bad } else { bad });
+    let (mut good, mut bad) = (0.0, 1.0);
+    for _ in 0..40 {
+        let middle = (good + bad) / 2.0;
+        if bad_passes(middle)? {
+            good = middle;
+        } else {
+            bad = middle;
+        }
+    }
+    // People write few digits.
+    let limit = (good * 1e6_f64).round() / 1e6;
+    (limit > 0.0 && limit < 1.0).then_some(limit)
+}
+
+impl Sampled<'_> {
+    /// What becomes of releases of which this share of requests is bad; `rate` gives the requests
+    /// per second at a time in seconds.
+    pub fn simulate(&self, bad_share: f64, rate: &dyn Fn(f64) -> f64) -> Shares {
+        let slices = self.slices(rate);
+        let mut random = Random(SEED);
+        let mut stopped = 0_u32;
+        let mut passed = 0_u32;
+        for _ in 0..RELEASES {
+            match self.release(&slices, bad_share, &mut random) {
+                AnalysisPhase::Failed | AnalysisPhase::Inconclusive | AnalysisPhase::Error => {
+                    stopped += 1;
+                }
+                AnalysisPhase::Successful
+                | AnalysisPhase::Unset
+                | AnalysisPhase::Pending
+                | AnalysisPhase::Running => passed += 1,
+            }
+        }
+        let share = |number: u32| f64::from(number) / f64::from(RELEASES);
+        Shares {
+            stopped: share(stopped),
+            passed: share(passed),
+        }
+    }
+
+    /// Requests that a measurement is taken from, on average, at its time.
+    pub fn requests(&self, rate: &dyn Fn(f64) -> f64) -> Vec<f64> {
+        let slices = self.slices(rate);
+        let sum = |time: &f64| {
+            slices
+                .iter()
+                .filter(|slice| self.sees(*time, slice))
+                .map(|slice| slice.requests)
+                .sum()
+        };
+        self.times.iter().map(sum).collect()
+    }
+
+    /// Time cut where a window begins or ends.
+    fn slices(&self, rate: &dyn Fn(f64) -> f64) -> Vec<Slice> {
+        let mut cuts: Vec<f64> = self
+            .times
+            .iter()
+            .flat_map(|time| [*time, *time - self.window])
+            .collect();
+        cuts.sort_by(f64::total_cmp);
+        cuts.dedup();
+        cuts.windows(2)
+            .filter_map(|pair| match pair {
+                [from, to] => Some(Slice {
+                    from: *from,
+                    to: *to,
+                    // The rate changes at steps: eight looks come near enough.
+                    requests: (0..8)
+                        .map(|part| {
+                            let at = from + (to - from) * (f64::from(part) + 0.5) / 8.0;
+                            rate(at) * (to - from) / 8.0
+                        })
+                        .sum(),
+                }),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn sees(&self, time: f64, slice: &Slice) -> bool {
+        slice.to <= time && slice.from >= time - self.window
+    }
+
+    fn release(&self, slices: &[Slice], bad_share: f64, random: &mut Random) -> AnalysisPhase {
+        let counts: Vec<(f64, f64)> = slices
+            .iter()
+            .map(|slice| {
+                let bad = random.poisson(slice.requests * bad_share);
+                let good = random.poisson(slice.requests * (1.0 - bad_share));
+                (bad, good)
+            })
+            .collect();
+        let metric = &self.metric.metric;
+        let mut result = MetricResult {
+            phase: AnalysisPhase::Running,
+            ..MetricResult::default()
+        };
+        for time in &self.times {
+            let (mut bad, mut all) = (0.0, 0.0);
+            for (slice, (of_bad, of_good)) in slices.iter().zip(&counts) {
+                if self.sees(*time, slice) {
+                    bad += of_bad;
+                    all += of_bad + of_good;
+                }
+            }
+            // Without requests there is nothing to judge; that is a danger of its own.
+            if all == 0.0 {
+                continue;
+            }
+            let phase = if bad / all <= self.limit + 1e-9 {
+                AnalysisPhase::Successful
+            } else {
+                AnalysisPhase::Failed
+            };
+            count_measurement(&mut result, phase);
+            result.measurements = vec![Measurement {
+                phase,
+                ..Measurement::default()
+            }];
+            let phase = assess_metric(metric, &result, false);
+            if phase.is_completed() || took_all(metric, &result) {
+                return phase;
+            }
+        }
+        assess_metric(metric, &result, true)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slice {
+    from: f64,
+    to: f64,
+    requests: f64,
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Above 0, at most 1.
+    fn unit(&mut self) -> f64 {
+        ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// A number of events of which `mean` are expected.
+    fn poisson(&mut self, mean: f64) -> f64 {
+        if mean <= 0.0 {
+            return 0.0;
+        }
+        if mean > 50.0 {
+            // Near enough to normal; twelve uniform numbers have a variance of 1.
+            let normal: f64 = (0..12).map(|_| self.unit()).sum::<f64>() - 6.0;
+            return (mean + mean.sqrt() * normal).round().max(0.0);
+        }
+        let floor = (-mean).exp();
+        let mut product = self.unit();
+        let mut events = 0.0;
+        while product > floor {
+            product *= self.unit();
+            events += 1.0;
+        }
+        events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_events_have_mean_and_variance_of_a_poisson_distribution() {
+        for mean in [0.3, 7.0, 200.0] {
+            let mut random = Random(SEED);
+            let drawn: Vec<f64> = (0..20_000).map(|_| random.poisson(mean)).collect();
+            let count = drawn.len() as f64;
+            let average = drawn.iter().sum::<f64>() / count;
+            let variance = drawn.iter().map(|x| (x - average).powi(2)).sum::<f64>() / count;
+            assert!((average - mean).abs() < 0.05 * mean + 0.01, "{average}");
+            assert!((variance - mean).abs() < 0.05 * mean + 0.02, "{variance}");
+        }
+    }
+}
