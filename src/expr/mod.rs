@@ -71,11 +71,17 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug)]
 pub struct Program {
     tree: ast::Node,
+    value_type: Type,
     /// Whether the result and the functions of Argo Rollouts are in sight.
     has_environment: bool,
 }
 
 impl Program {
+    /// The type that the value will have; unknown where it depends on the result.
+    pub fn value_type(&self) -> &Type {
+        &self.value_type
+    }
+
     /// The value of the condition for `result`, which should be of the type that was compiled for.
     /// `now` is what `now()` gives.
     ///
@@ -148,9 +154,11 @@ fn compile_in(
 ) -> Result<Program, Error> {
     let mut tree = parser::parse(source, &|name| environment.contains_key(name))?;
     check::check(&mut tree, environment)?;
+    let value_type = tree.ty.clone();
     optimize::optimize(&mut tree)?;
     Ok(Program {
         tree,
+        value_type,
         has_environment,
     })
 }

@@ -46,6 +46,8 @@ pub struct Context<'b> {
     /// Every template by itself.
     pub templates: Vec<AnalysisUse<'b>>,
     index: Index<'b>,
+    /// Templates that rollouts and experiments use.
+    used: BTreeSet<Span>,
 }
 
 impl<'b> Context<'b> {
@@ -67,6 +69,7 @@ impl<'b> Context<'b> {
             runs: Vec::new(),
             templates: Vec::new(),
             index: Index::default(),
+            used: BTreeSet::new(),
         };
         for object in bundle.objects() {
             if let Some(shape) = shape_of(&object.api_version, &object.kind) {
@@ -99,6 +102,14 @@ impl<'b> Context<'b> {
             }
         }
         context.index = index;
+        context.used = context
+            .rollouts
+            .iter()
+            .flat_map(|rollout| &rollout.analyses)
+            .chain(&context.runs)
+            .flat_map(|analysis| &analysis.templates)
+            .map(|template| template.object.span)
+            .collect();
         context
     }
 
@@ -115,17 +126,9 @@ impl<'b> Context<'b> {
     /// not given by itself: the guesses would tell nothing new. Findings on the same text that say
     /// the same are put together.
     pub fn metrics(&self) -> impl Iterator<Item = (&AnalysisUse<'b>, &MetricView<'b>)> {
-        let used: BTreeSet<Span> = self
-            .rollouts
-            .iter()
-            .flat_map(|rollout| &rollout.analyses)
-            .chain(&self.runs)
-            .flat_map(|analysis| &analysis.templates)
-            .map(|template| template.object.span)
-            .collect();
         self.analyses().flat_map(move |analysis| {
             let is_used =
-                analysis.place == AnalysisPlace::Alone && used.contains(&analysis.owner.span);
+                analysis.place == AnalysisPlace::Alone && self.used.contains(&analysis.owner.span);
             analysis
                 .metrics
                 .iter()
@@ -137,8 +140,12 @@ impl<'b> Context<'b> {
     /// The object that holds a place.
     pub fn object_at(&self, span: Option<Span>) -> Option<&'b Object> {
         let span = span?;
+        // Objects are in the order of their texts.
         let objects = self.bundle.objects();
-        objects.iter().find(|object| object.span.holds(span))
+        let after =
+            objects.partition_point(|object| object.span <= span || object.span.holds(span));
+        let object = objects.get(after.checked_sub(1)?)?;
+        object.span.holds(span).then_some(object)
     }
 
     /// HorizontalPodAutoscalers and KEDA ScaledObjects on an object of the namespace.

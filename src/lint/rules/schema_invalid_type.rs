@@ -1,10 +1,12 @@
 //! `invalid-type`.
 
+use std::collections::BTreeSet;
+
 use crate::lint::context::Context;
 use crate::lint::{Findings, Rule};
-use crate::source::Severity;
+use crate::source::{Severity, Span};
 use crate::spec::bundle::TYPE_CODE;
-use crate::spec::schema::check::{SchemaError, SchemaErrorKind};
+use crate::spec::schema::check::SchemaErrorKind;
 
 pub static RULE: Rule = Rule {
     name: "invalid-type",
@@ -70,9 +72,14 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
         }
     }
     // What the types refuse beyond the schema.
+    let known: BTreeSet<Span> = context
+        .schema_errors
+        .iter()
+        .map(|(_, error)| error.span)
+        .collect();
     for problem in &context.problems {
-        let is_known = |(_, error): &(_, SchemaError)| Some(error.span) == problem.span;
-        if problem.code == TYPE_CODE && !context.schema_errors.iter().any(is_known) {
+        let is_known = problem.span.is_some_and(|span| known.contains(&span));
+        if problem.code == TYPE_CODE && !is_known {
             findings.report_problem(problem, context.object_at(problem.span));
         }
     }

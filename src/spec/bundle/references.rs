@@ -1,6 +1,6 @@
 //! What objects refer to by name, and whether it is among the files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
@@ -87,69 +87,73 @@ impl Bundle {
     pub fn missing_references(&self) -> Vec<(&Object, Problem)> {
         let mut problems: Vec<(&Object, Problem)> = Vec::new();
         let mut shown = BTreeSet::new();
+        // Of several the last counts, as elsewhere.
+        let by_name: BTreeMap<(&str, &str), &Object> = self
+            .objects
+            .iter()
+            .map(|object| ((object.kind.as_str(), object.name.as_str()), object))
+            .collect();
         for object in &self.objects {
             for reference in self.references(object) {
                 // A template's own needs come up again through all that use it.
                 if reference.resolved.is_none() && shown.insert(reference.span) {
-                    let problem = self.describe_missing(&reference);
+                    let problem = describe_missing(&reference, &by_name);
                     problems.push((reference.from, problem));
                 }
             }
         }
         problems
     }
+}
 
-    fn describe_missing(&self, reference: &Reference<'_>) -> Problem {
-        let Reference {
-            kind,
-            namespace,
-            name,
-            ..
-        } = reference;
-        let place = if super::is_of_cluster(kind) {
-            String::new()
-        } else {
-            format!(" in namespace `{namespace}`")
-        };
-        let code = if matches!(kind.as_str(), TEMPLATE | CLUSTER_TEMPLATE) {
-            TEMPLATE_MISSING
-        } else {
-            REFERENCE_MISSING
-        };
-        let mut problem = Problem::warning(
-            code,
-            format!("no {kind} `{name}`{place} among the files"),
-            reference.span,
-        );
-        if kind == "Secret" {
-            problem.severity = Severity::Info;
-        }
-        let other = |other_kind: &str| {
-            self.objects
-                .iter()
-                .rev()
-                .find(|object| object.kind == other_kind && object.name == *name)
-        };
-        if let Some(elsewhere) = other(kind) {
-            return problem
-                .with_help("check the namespace of both, and the group of the other's apiVersion")
-                .with_related(
-                    elsewhere.span_of("metadata.name"),
-                    "one of this name is here",
-                );
-        }
-        let of_other_scope = match kind.as_str() {
-            TEMPLATE => other(CLUSTER_TEMPLATE).map(|found| (found, "set `clusterScope: true`")),
-            CLUSTER_TEMPLATE => other(TEMPLATE).map(|found| (found, "remove `clusterScope: true`")),
-            _ => None,
-        };
-        match of_other_scope {
-            Some((found, help)) => problem.with_help(help).with_related(
-                found.span_of("metadata.name"),
-                format!("a {} of this name is here", found.kind),
-            ),
-            None => problem.with_help("read its file too, unless the cluster has it already"),
-        }
+fn describe_missing(
+    reference: &Reference<'_>,
+    by_name: &BTreeMap<(&str, &str), &Object>,
+) -> Problem {
+    let Reference {
+        kind,
+        namespace,
+        name,
+        ..
+    } = reference;
+    let place = if super::is_of_cluster(kind) {
+        String::new()
+    } else {
+        format!(" in namespace `{namespace}`")
+    };
+    let code = if matches!(kind.as_str(), TEMPLATE | CLUSTER_TEMPLATE) {
+        TEMPLATE_MISSING
+    } else {
+        REFERENCE_MISSING
+    };
+    let mut problem = Problem::warning(
+        code,
+        format!("no {kind} `{name}`{place} among the files"),
+        reference.span,
+    );
+    if kind == "Secret" {
+        problem.severity = Severity::Info;
+    }
+    let other = |kind: &str| by_name.get(&(kind, name.as_str())).copied();
+    if let Some(elsewhere) = other(kind) {
+        return problem
+            .with_help("check the namespace of both, and the group of the other's apiVersion")
+            .with_related(
+                elsewhere.span_of("metadata.name"),
+                "one of this name is here",
+            );
+    }
+    let of_other_scope = match kind.as_str() {
+        TEMPLATE => other(CLUSTER_TEMPLATE).map(|found| (found, "set `clusterScope: true`")),
+        CLUSTER_TEMPLATE => other(TEMPLATE).map(|found| (found, "remove `clusterScope: true`")),
+        _ => None,
+    };
+    match of_other_scope {
+        Some((found, help)) => problem.with_help(help).with_related(
+            found.span_of("metadata.name"),
+            format!("a {} of this name is here", found.kind),
+        ),
+        None => problem.with_help("read its file too, unless the cluster has it already"),
     }
 }
 
