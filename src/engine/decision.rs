@@ -117,6 +117,10 @@ pub enum Action {
         split: Box<Split>,
         changes: Vec<Change>,
     },
+    /// Change the objects of the traffic routers, in order, without new weights.
+    ChangeRouters {
+        changes: Vec<Change>,
+    },
     CreateAnalysisRun(Box<AnalysisRun>),
     TerminateAnalysisRun {
         name: String,
@@ -207,6 +211,13 @@ impl Action {
                 "set traffic: canary {}, stable {}",
                 split.canary.weight, split.stable.weight
             ),
+            Action::ChangeRouters { changes } => {
+                let names: Vec<&str> = changes
+                    .iter()
+                    .map(|change| change.key().name.as_str())
+                    .collect();
+                format!("take managed routes out of {}", names.join(", "))
+            }
             Action::CreateAnalysisRun(run) => format!("create AnalysisRun {}", run.metadata.name),
             Action::TerminateAnalysisRun { name } => format!("terminate AnalysisRun {name}"),
             Action::DeleteAnalysisRun { name } => format!("delete AnalysisRun {name}"),

@@ -14,12 +14,10 @@ use crate::spec::rollout_status::WeightDestination;
 use crate::spec::traffic_routing::{
     IstioDestinationRule, IstioTrafficRouting, IstioVirtualService, RolloutTrafficRouting,
 };
-use crate::spec::validation::istio::{
-    chosen_routes, short_host, stable_and_canary_services, virtual_services,
-};
+use crate::spec::validation::istio::{chosen_routes, short_host, virtual_services};
 use crate::spec::validation::virtual_service_name;
 
-use super::json::descendant;
+use super::json::{clamped, descendant, weight_of};
 use super::managed::managed_names;
 use super::{Change, Facts, Note, Objects, Refusal, Router, RouterKind, Split, Writing};
 
@@ -50,6 +48,7 @@ const FACTS: Facts = Facts {
     ping_pong: true,
     needs_services: false,
     max_traffic_weight: false,
+    verifies_weights: false,
     kinds: &[VIRTUAL_SERVICE, DESTINATION_RULE],
     limits: &[
         "Without a destination rule, canary and stable service have to be named.",
@@ -99,6 +98,17 @@ impl Router for Istio {
         Ok(writing)
     }
 
+    fn clear_routes(&self, rollout: &Rollout, objects: &Objects) -> Result<Writing, Refusal> {
+        let mut writing = Writing::default();
+        let no_routes = Split::default();
+        if let Some(mesh) = Mesh::of(rollout, objects, &no_routes)? {
+            for mut service in mesh.virtual_services(objects)? {
+                service.set_managed_routes(&mesh, &mut writing)?;
+            }
+        }
+        Ok(writing)
+    }
+
     fn read(&self, rollout: &Rollout, objects: &Objects) -> Result<Split, Refusal> {
         let unknown = Split::default();
         let Some(mesh) = Mesh::of(rollout, objects, &unknown)? else {
@@ -143,7 +153,7 @@ impl<'a> Mesh<'a> {
                 Some((rule, key, found.as_ref()))
             }
         };
-        let (stable, canary) = stable_and_canary_services(rollout);
+        let (stable, canary) = rollout.named_or_ping_pong_services();
         Ok(Some(Self {
             rollout,
             istio,
@@ -469,7 +479,7 @@ impl VirtualService<'_> {
                 .and_then(|index| self.routes(protocol)?.get(*index)?.get("route")?.as_array());
             let Some(destinations) = route else { continue };
             for destination in destinations {
-                let weight = i32::try_from(weight_of(destination)).unwrap_or(i32::MAX);
+                let weight = clamped(weight_of(destination, 0));
                 match mesh.role(destination) {
                     Role::Canary => split.canary.weight = weight,
                     Role::Stable => split.stable.weight = weight,
@@ -536,7 +546,7 @@ fn split_destinations(destinations: &mut Vec<Value>, mesh: &Mesh<'_>) -> bool {
             let subset = destination.pointer("/destination/subset");
             mesh.is_additional_subset(subset.and_then(Value::as_str).unwrap_or_default())
         })
-        .map(weight_of)
+        .map(|destination| weight_of(destination, 0))
         .sum();
     let canary = i64::from(mesh.split.canary.weight);
     // Istio refuses negative weights.
@@ -546,7 +556,7 @@ fn split_destinations(destinations: &mut Vec<Value>, mesh: &Mesh<'_>) -> bool {
     let before = destinations.clone();
     let mut missing: Vec<&WeightDestination> = mesh.split.additional.iter().collect();
     destinations.retain_mut(|destination| {
-        let present = weight_of(destination);
+        let present = weight_of(destination, 0);
         let wanted = match mesh.role(destination) {
             Role::Canary => canary,
             Role::Stable => stable,
@@ -618,7 +628,7 @@ fn mirror_route(mesh: &Mesh<'_>, route: &SetMirrorRoute, pattern: Option<&Value>
         .cloned()
         .unwrap_or_else(|| json!([]));
     for destination in destinations.as_array_mut().into_iter().flatten() {
-        if weight_of(destination) == 0
+        if weight_of(destination, 0) == 0
             && let Some(destination) = destination.as_object_mut()
         {
             destination.shift_remove("weight");
@@ -697,17 +707,6 @@ fn name_of(object: &Value) -> &str {
         .get("name")
         .and_then(Value::as_str)
         .unwrap_or_default()
-}
-
-fn weight_of(destination: &Value) -> i64 {
-    let weight = destination.get("weight");
-    weight
-        .and_then(|weight| {
-            weight
-                .as_i64()
-                .or(weight.as_f64().map(|weight| weight as i64))
-        })
-        .unwrap_or(0)
 }
 
 fn hash_of(subset: &Value) -> &str {

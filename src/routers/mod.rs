@@ -7,9 +7,15 @@
 //! Nothing here holds a client: objects come in as JSON, changes go out as JSON, and what a router
 //! does not know in an object stays as it is.
 
+mod alb;
+mod apisix;
+mod ingress;
 mod istio;
 mod json;
 mod managed;
+mod nginx;
+mod owned;
+mod smi;
 mod split;
 
 use std::collections::BTreeMap;
@@ -25,7 +31,13 @@ use crate::spec::traffic_routing::RolloutTrafficRouting;
 pub use split::Split;
 
 /// All routers that are built, in the order in which several of one Rollout are written.
-pub const ROUTERS: &[&dyn Router] = &[&istio::Istio];
+pub const ROUTERS: &[&dyn Router] = &[
+    &istio::Istio,
+    &nginx::Nginx,
+    &alb::Alb,
+    &smi::Smi,
+    &apisix::Apisix,
+];
 
 /// Objects of the Rollout's namespace. One of another namespace is named `name.namespace`.
 pub type Objects = BTreeMap<ObjectKey, Arc<Value>>;
@@ -46,6 +58,8 @@ pub struct Facts {
     pub needs_services: bool,
     /// `maxTrafficWeight` other than 100.
     pub max_traffic_weight: bool,
+    /// Whether it can be asked which weights have taken effect.
+    pub verifies_weights: bool,
     /// The kinds it reads and writes.
     pub kinds: &'static [RouterKind],
     /// What users have to know, in a sentence each.
@@ -92,6 +106,15 @@ pub trait Router: Sync {
         split: &Split,
     ) -> Result<Writing, Refusal>;
 
+    /// What has to change so that no managed route is left; weights stay as they are.
+    ///
+    /// # Errors
+    /// As [`Router::write`].
+    fn clear_routes(&self, _rollout: &Rollout, _objects: &Objects) -> Result<Writing, Refusal> {
+        // A router without managed routes has nothing to clear.
+        Ok(Writing::default())
+    }
+
     /// The split that the objects hold. Pod hashes are only known where an object holds them.
     ///
     /// # Errors
@@ -124,6 +147,17 @@ pub enum Change {
     Delete {
         key: ObjectKey,
     },
+}
+
+impl Change {
+    /// Whose change it is.
+    pub fn key(&self) -> &ObjectKey {
+        match self {
+            Change::Create { key, object: _ }
+            | Change::Update { key, object: _ }
+            | Change::Delete { key } => key,
+        }
+    }
 }
 
 /// Reason and message of a normal event.

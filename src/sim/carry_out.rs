@@ -71,6 +71,14 @@ impl Simulation {
             Action::SetTraffic { split, changes } => {
                 self.set_traffic(object, *split, changes, observer)
             }
+            Action::ChangeRouters { changes } => {
+                let place = self.store.world.namespaces.get(namespace);
+                let present = place.and_then(|place| place.traffic.get(&object.name));
+                match present.map(|traffic| traffic.wanted.clone()) {
+                    Some(wanted) => self.set_traffic(object, wanted, changes, observer),
+                    None => self.change_router_objects(namespace, changes, observer),
+                }
+            }
             Action::CreateAnalysisRun(run) => {
                 self.controller_create(namespace, Object::AnalysisRun(Arc::new(*run)), observer)
             }
@@ -171,9 +179,7 @@ impl Simulation {
         changes: Vec<routers::Change>,
         observer: &mut dyn Observer,
     ) -> Result<(), String> {
-        for change in changes {
-            self.change_router_object(&object.namespace, change, observer)?;
-        }
+        self.change_router_objects(&object.namespace, changes, observer)?;
         let wanted = self.as_written(object, wanted);
         let (now, lag) = (self.now, self.settings.router_lag);
         let place = self.store.world.namespaces.get(&object.namespace);
@@ -225,6 +231,17 @@ impl Simulation {
             }
         }
         written
+    }
+
+    fn change_router_objects(
+        &mut self,
+        namespace: &str,
+        changes: Vec<routers::Change>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), String> {
+        changes
+            .into_iter()
+            .try_for_each(|change| self.change_router_object(namespace, change, observer))
     }
 
     fn change_router_object(

@@ -7,7 +7,7 @@ pub mod defaults;
 pub mod edit;
 pub mod experiment;
 pub mod field_path;
-mod go_text;
+pub(crate) mod go_text;
 pub mod kubernetes;
 pub mod meta;
 pub mod metric_provider;

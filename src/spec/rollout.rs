@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::analysis::{DryRun, MeasurementRetention};
 use super::experiment::TemplateService;
 use super::kubernetes::PodTemplate;
-use super::meta::{DurationString, IntOrString, LabelSelector, ObjectMeta, is_false, is_zero};
-use super::rollout_status::RolloutStatus;
+use super::meta::{
+    DurationString, IntOrString, LabelSelector, ObjectMeta, OwnerReference, is_false, is_zero,
+};
+use super::rollout_status::{PingPongType, RolloutStatus};
 use super::shared::{Shared, is_empty_list};
 use super::traffic_routing::RolloutTrafficRouting;
 use crate::time::{Duration, Timestamp};
@@ -282,6 +284,49 @@ pub struct RolloutPause {
     /// Seconds as a number, or a Go duration, or digits in a string.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<IntOrString>,
+}
+
+impl Rollout {
+    /// What objects that the rollout creates carry as their controller.
+    pub fn owner_reference(&self) -> OwnerReference {
+        OwnerReference {
+            api_version: "argoproj.io/v1alpha1".to_owned(),
+            kind: "Rollout".to_owned(),
+            name: self.metadata.name.clone(),
+            uid: self.metadata.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: Some(true),
+        }
+    }
+
+    /// Stable and canary service as they are now: ping-pong services, if there are some, before
+    /// those that are named.
+    pub fn ping_pong_or_named_services(&self) -> (&str, &str) {
+        let Some(canary) = &self.spec.strategy.canary else {
+            return ("", "");
+        };
+        match &canary.ping_pong {
+            Some(pair) => match self.status.canary.stable_ping_pong {
+                PingPongType::Ping => (&pair.ping_service, &pair.pong_service),
+                PingPongType::Pong | PingPongType::Unset => {
+                    (&pair.pong_service, &pair.ping_service)
+                }
+            },
+            None => (&canary.stable_service, &canary.canary_service),
+        }
+    }
+
+    /// Stable and canary service as they are now: those that are named before ping-pong services.
+    pub fn named_or_ping_pong_services(&self) -> (&str, &str) {
+        let Some(canary) = &self.spec.strategy.canary else {
+            return ("", "");
+        };
+        if canary.stable_service.is_empty() && canary.canary_service.is_empty() {
+            self.ping_pong_or_named_services()
+        } else {
+            (&canary.stable_service, &canary.canary_service)
+        }
+    }
 }
 
 impl RolloutPause {

@@ -338,7 +338,7 @@ impl Context<'_> {
             "",
             &self.rollout.metadata.namespace,
         )?;
-        run.metadata.owner_references = vec![self.owner_reference()];
+        run.metadata.owner_references = vec![self.rollout.owner_reference()];
         let run = match templates::create_with_collision_counter(&self.observed.analysis_runs, run)
         {
             templates::Created::New(run) => {

@@ -264,18 +264,6 @@ impl<'a> Context<'a> {
             .get(name)
             .or_else(|| self.observed.services.get(name).map(Arc::as_ref))
     }
-
-    /// The owner reference for objects that the rollout creates.
-    pub(super) fn owner_reference(&self) -> OwnerReference {
-        OwnerReference {
-            api_version: "argoproj.io/v1alpha1".to_owned(),
-            kind: "Rollout".to_owned(),
-            name: self.rollout.metadata.name.clone(),
-            uid: self.rollout.metadata.uid.clone(),
-            controller: Some(true),
-            block_owner_deletion: Some(true),
-        }
-    }
 }
 
 /// Annotations and labels that give the order of revisions where creation times, which are whole

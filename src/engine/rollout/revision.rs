@@ -81,7 +81,7 @@ impl Context<'_> {
                 namespace: self.rollout.metadata.namespace.clone(),
                 labels: template.labels(),
                 annotations,
-                owner_references: vec![self.owner_reference()],
+                owner_references: vec![self.rollout.owner_reference()],
                 ..ObjectMeta::default()
             },
             replicas: 0,

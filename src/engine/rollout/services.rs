@@ -2,7 +2,6 @@
 
 use crate::engine::{Action, Event, MANAGED_BY_ANNOTATION, POD_TEMPLATE_HASH_LABEL};
 use crate::spec::kubernetes::Service;
-use crate::spec::rollout_status::PingPongType;
 
 use super::context::Context;
 use super::pause::halt_reason;
@@ -151,7 +150,7 @@ impl Context<'_> {
             return;
         };
         if canary.ping_pong.is_some() && !self.is_fully_promoted() {
-            let (_, name) = self.stable_and_canary_services();
+            let name = self.rollout.ping_pong_or_named_services().1.to_owned();
             let new = self.new;
             self.select_set(&name, new, false);
         }
@@ -169,22 +168,5 @@ impl Context<'_> {
             return;
         }
         self.select_set(&canary.canary_service, new, true);
-    }
-
-    /// Names of the services with the stable and the canary pods, of a ping-pong pair if there is
-    /// one.
-    pub(super) fn stable_and_canary_services(&self) -> (String, String) {
-        let Some(canary) = &self.rollout.spec.strategy.canary else {
-            return (String::new(), String::new());
-        };
-        match &canary.ping_pong {
-            Some(pair) => match self.rollout.status.canary.stable_ping_pong {
-                PingPongType::Ping => (pair.ping_service.clone(), pair.pong_service.clone()),
-                PingPongType::Pong | PingPongType::Unset => {
-                    (pair.pong_service.clone(), pair.ping_service.clone())
-                }
-            },
-            None => (canary.stable_service.clone(), canary.canary_service.clone()),
-        }
     }
 }

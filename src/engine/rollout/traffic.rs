@@ -1,7 +1,7 @@
 //! Weights and managed routes for the traffic routers.
 
 use crate::engine::{Action, Event, Split};
-use crate::routers;
+use crate::routers::{self, Note, Refusal, Writing};
 use crate::spec::rollout::{SetHeaderRoute, SetMirrorRoute};
 use crate::spec::rollout_status::{TrafficWeights, WeightDestination};
 
@@ -83,6 +83,9 @@ impl Context<'_> {
 
         if !self.stable_can_serve(max_weight.saturating_sub(weight)) {
             self.reason("weights stay until stable has the pods for its share");
+            if !managed_routes && self.rolling_back_from().is_none() {
+                self.clear_routes();
+            }
             return;
         }
         let (header_routes, mirror_routes) = if managed_routes && self.revision_number() > 1 {
@@ -119,9 +122,9 @@ impl Context<'_> {
             mirror_routes,
         };
         if canary.ping_pong.is_some() {
-            let (stable, canary) = self.stable_and_canary_services();
-            split.stable.service_name = stable;
-            split.canary.service_name = canary;
+            let (stable, canary) = self.rollout.ping_pong_or_named_services();
+            split.stable.service_name = stable.to_owned();
+            split.canary.service_name = canary.to_owned();
         }
         let previous = self.rollout.status.canary.weights.clone();
         let changed = previous.as_ref().is_none_or(|previous| {
@@ -147,6 +150,35 @@ impl Context<'_> {
                 self.stable,
             );
             self.select_set(&name.unwrap_or_default(), stable, false);
+        }
+    }
+
+    /// Has every router's managed routes taken away; weights stay as they are.
+    fn clear_routes(&mut self) {
+        let canary = self.rollout.spec.strategy.canary.as_ref();
+        let routing = canary.and_then(|canary| canary.traffic_routing.as_ref());
+        let objects = &self.observed.others;
+        let written: Result<Vec<Writing>, Refusal> = routing
+            .into_iter()
+            .flat_map(routers::used_by)
+            .map(|router| router.clear_routes(&self.rollout, objects))
+            .collect();
+        match written {
+            Ok(writings) => {
+                for Writing { changes, notes } in writings {
+                    self.note(notes);
+                    if !changes.is_empty() {
+                        self.act(Action::ChangeRouters { changes });
+                    }
+                }
+            }
+            Err(refusal) => self.fail(refusal.message),
+        }
+    }
+
+    fn note(&mut self, notes: Vec<Note>) {
+        for note in notes {
+            self.event(Event::normal(note.reason, note.message));
         }
     }
 

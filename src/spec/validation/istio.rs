@@ -10,7 +10,6 @@ use super::field::{FieldError, Path};
 use super::references::virtual_service_name;
 use crate::spec::decode::decode;
 use crate::spec::rollout::{Rollout, StringMatch};
-use crate::spec::rollout_status::PingPongType;
 use crate::spec::traffic_routing::{
     IstioDestinationRule, IstioTrafficRouting, IstioVirtualService, ManagedRoute, TcpRoute,
     TlsRoute,
@@ -42,7 +41,7 @@ pub(super) fn validate_virtual_service(rollout: &Rollout, object: &Value) -> Vec
         return Vec::new();
     };
     let path = virtual_service_path(istio);
-    let services = stable_and_canary_services(rollout);
+    let services = rollout.named_or_ping_pong_services();
     let wanted = Destinations {
         stable: services.0,
         canary: services.1,
@@ -175,23 +174,6 @@ struct RouteDestination {
 struct Destination {
     host: String,
     subset: String,
-}
-
-/// Ping-pong services count when neither stable nor canary service is named.
-pub(crate) fn stable_and_canary_services(rollout: &Rollout) -> (&str, &str) {
-    let Some(canary) = &rollout.spec.strategy.canary else {
-        return ("", "");
-    };
-    let has_names = !canary.stable_service.is_empty() || !canary.canary_service.is_empty();
-    match &canary.ping_pong {
-        Some(ping_pong) if !has_names => match rollout.status.canary.stable_ping_pong {
-            PingPongType::Ping => (&ping_pong.ping_service, &ping_pong.pong_service),
-            PingPongType::Pong | PingPongType::Unset => {
-                (&ping_pong.pong_service, &ping_pong.ping_service)
-            }
-        },
-        Some(_) | None => (&canary.stable_service, &canary.canary_service),
-    }
 }
 
 fn check<R: DeserializeOwned>(
