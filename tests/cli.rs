@@ -72,6 +72,37 @@ fn traffic_stands_in_for_scripts() {
     insta::assert_snapshot!(stdout(&output));
 }
 
+/// A recorded trace, whose release was five minutes after its start.
+#[test]
+fn traces_stand_in_for_scripts() {
+    let series = "load 15s
+  istio_requests_total{destination_service_name=\"checkout-canary\",response_code=\"200\"} 0+90x200
+  istio_requests_total{destination_service_name=\"checkout-canary\",response_code=\"503\"} 0+10x200
+";
+    scenario("recorded.promtool", series);
+    let text = "metrics: {p99-seconds: [0.2]}
+traces: [{file: recorded.promtool, releaseAt: +5m}]
+expect: [{aborted: true, message: success-rate}]
+";
+    let path = scenario("traces.yaml", text);
+    let output = rollproof(&["simulate", K8S, "--scenario", &path]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let shown = stdout(&output);
+    assert!(
+        shown.contains("success-rate = [0.8999999999999999] Failed"),
+        "{shown}"
+    );
+
+    let path = scenario("lost.yaml", "traces: [{file: nowhere.csv}]\n");
+    let output = rollproof(&["simulate", K8S, "--scenario", &path]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("nowhere.csv"),
+        "{}",
+        stderr(&output)
+    );
+}
+
 #[test]
 fn a_manifest_alone_gets_an_answer() {
     let output = rollproof(&["simulate", K8S]);

@@ -11,6 +11,7 @@ mod problems;
 mod promql;
 mod simulate;
 mod test;
+mod traces;
 
 use std::io::{IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};

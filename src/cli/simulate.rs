@@ -1,7 +1,7 @@
 //! `rollproof simulate`.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -12,7 +12,7 @@ use crate::source::Sources;
 use crate::spec::bundle::Bundle;
 use crate::time::Duration;
 
-use super::{Outcome, input, print, problems};
+use super::{Outcome, input, print, problems, traces};
 
 /// Replay a rollout from start to end, without a cluster.
 ///
@@ -91,7 +91,14 @@ pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
         if arguments.rollout.is_some() {
             scenario.rollout.clone_from(&arguments.rollout);
         }
-        match play::play(&objects, scenario) {
+        let folder = arguments
+            .scenario
+            .as_deref()
+            .map_or(Path::new(""), traces::folder);
+        let Some(traces) = traces::read(&mut sources, folder, scenario)? else {
+            return Ok(Outcome::WrongUse);
+        };
+        match play::play_with_traces(&objects, scenario, &traces) {
             Ok(play) => {
                 let refused = play.outcome.verdict == Verdict::Invalid;
                 if refused || play.checks.iter().any(|check| !check.passed) {
@@ -159,7 +166,7 @@ pub(super) fn read_objects(
 /// Reads scenarios and shows their problems; none where one of them is an error.
 pub(super) fn read_scenarios(
     sources: &mut Sources,
-    path: &std::path::Path,
+    path: &Path,
 ) -> io::Result<Option<Vec<scenario::ScenarioFile>>> {
     let (name, bytes) = input::read_file(path)?;
     let (scenarios, found) = scenario::read_bytes(sources, &name, &bytes);

@@ -10,7 +10,7 @@ use crate::report::timeline::Look;
 use crate::sim::play;
 use crate::source::Sources;
 
-use super::{Outcome, print, simulate};
+use super::{Outcome, print, simulate, traces};
 
 /// Run scenarios with expectations, as unit tests of a rollout.
 #[derive(Debug, Args)]
@@ -56,7 +56,11 @@ pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
             if file.scenario.expect.is_empty() {
                 failures.push("the scenario expects nothing: a test that cannot fail".to_owned());
             }
-            match play::play(&objects, &file.scenario) {
+            let folder = traces::folder(path);
+            let Some(traces) = traces::read(&mut sources, folder, &file.scenario)? else {
+                return Ok(Outcome::WrongUse);
+            };
+            match play::play_with_traces(&objects, &file.scenario, &traces) {
                 Ok(play) => {
                     for (check, span) in play.checks.iter().zip(&file.expectations) {
                         if !check.passed {

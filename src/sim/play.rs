@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::engine::rollout::{conditions, steps};
 use crate::engine::verbs::Verb;
+use crate::promql::Store;
 use crate::spec::rollout::Rollout;
 use crate::spec::rollout_status::{PauseReason, RolloutConditionType, RolloutPhase};
 use crate::time::{Duration, Timestamp};
@@ -175,11 +176,27 @@ pub fn choose_rollout(objects: &[Value], scenario: &Scenario) -> Result<(String,
     }
 }
 
-/// Plays a scenario with these objects.
+/// Plays a scenario that names no traces with these objects.
 ///
 /// # Errors
 /// The rollout cannot be chosen, or the simulated API server refuses an object.
 pub fn play(objects: &[Value], scenario: &Scenario) -> Result<Play, String> {
+    if let Some(trace) = scenario.traces.first() {
+        return Err(format!("the trace {} was not read", trace.file));
+    }
+    play_with_traces(objects, scenario, &Store::new())
+}
+
+/// Plays a scenario with these objects, and with the series of its traces, whose times count from
+/// the release in milliseconds.
+///
+/// # Errors
+/// See [`play`].
+pub fn play_with_traces(
+    objects: &[Value],
+    scenario: &Scenario,
+    traces: &Store,
+) -> Result<Play, String> {
     let (namespace, name) = choose_rollout(objects, scenario)?;
     let mut settings = Settings::default();
     settings.seed = scenario.seed.unwrap_or(settings.seed);
@@ -192,7 +209,7 @@ pub fn play(objects: &[Value], scenario: &Scenario) -> Result<Play, String> {
         .reconcile_delay
         .map_or(settings.reconcile_delay, |it| it.0);
     let seed = settings.seed;
-    let telemetry = Telemetry::new(scenario, (&namespace, &name), seed, objects)?
+    let telemetry = Telemetry::new(scenario, (&namespace, &name), seed, objects, traces)?
         .map(|telemetry| Rc::new(RefCell::new(telemetry)));
     let metrics = ScenarioMetrics::new(&namespace, &name, &scenario.metrics, telemetry.clone());
     let simulation = Simulation::new(settings, Box::new(metrics), Box::new(SteadyPods::default()));

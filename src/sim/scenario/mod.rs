@@ -75,10 +75,23 @@ pub struct Scenario {
     /// Series that such queries see, too: `load` blocks in promtool's notation, with times from the
     /// release on.
     pub series: Option<String>,
+    /// Recorded series that such queries see, too.
+    pub traces: Vec<TraceFile>,
     /// What users and surroundings do.
     pub events: Vec<ScenarioEvent>,
     /// What must hold.
     pub expect: Vec<Expectation>,
+}
+
+/// A file with recorded series, in a format that `rollproof promql --trace` reads.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TraceFile {
+    /// Path from the scenario's folder.
+    pub file: String,
+    /// The time in the trace that is the moment of the release: RFC 3339, seconds since 1970,
+    /// `+5m` after its start or `-5m` before its end; its start if absent.
+    pub release_at: Option<String>,
 }
 
 /// How fast the cluster is.

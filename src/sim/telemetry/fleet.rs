@@ -246,29 +246,18 @@ impl Fleet {
                 .entry(pod.metadata.uid.clone())
                 .or_insert_with(|| {
                     let name = &pod.metadata.name;
-                    let version_or = |other: &str| {
-                        if version.version.is_empty() {
-                            other.to_owned()
-                        } else {
-                            version.version.clone()
-                        }
-                    };
                     PodState {
                         hash: hash.clone(),
                         exists: true,
                         running: false,
-                        variables: Variables::from([
+                        variables: version.variables([
                             ("namespace", self.namespace.clone()),
                             ("rollout", self.rollout.clone()),
+                            ("hash", hash.clone()),
                             ("pod", name.clone()),
                             ("instance", format!("{name}:{}", version.container_port)),
                             ("port", version.container_port.to_string()),
                             ("container", version.container.clone()),
-                            ("hash", hash.clone()),
-                            ("app", version.app.clone()),
-                            ("version", version.version.clone()),
-                            ("version_or_unknown", version_or("unknown")),
-                            ("version_or_latest", version_or("latest")),
                             ("service", service.clone()),
                         ]),
                         labels: labels
@@ -321,24 +310,13 @@ impl Fleet {
             .other("networking.k8s.io/v1", "Ingress", &ingress)
             .and_then(|ingress| ingress.pointer("/spec/rules/0/host")?.as_str())
             .unwrap_or_default();
-        let version_or = |other: &str| {
-            if version.version.is_empty() {
-                other.to_owned()
-            } else {
-                version.version.clone()
-            }
-        };
         let gateway = Gateway {
-            variables: Variables::from([
+            variables: version.variables([
                 ("namespace", self.namespace.clone()),
                 ("rollout", self.rollout.clone()),
+                ("hash", hash.to_owned()),
                 ("destination", service.to_owned()),
                 ("port", port.to_string()),
-                ("hash", hash.to_owned()),
-                ("app", version.app.clone()),
-                ("version", version.version.clone()),
-                ("version_or_unknown", version_or("unknown")),
-                ("version_or_latest", version_or("latest")),
                 ("primary", primary.to_owned()),
                 ("canary_upstream", upstream),
                 ("ingress", ingress),

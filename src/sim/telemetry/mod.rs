@@ -67,9 +67,13 @@ pub(super) struct Telemetry {
     /// Series of the scenario, with times from the release on.
     given: Store,
     store: Store,
+    /// The release.
+    origin: Option<Timestamp>,
     queries: BTreeMap<String, Result<Expr, ParseErrors>>,
     /// Metrics that were answered, by what of their settings was not used.
     unused: BTreeMap<String, BTreeSet<String>>,
+    /// Why a metric's query gave nothing when it first did, by metric.
+    empty: BTreeMap<String, String>,
 }
 
 struct Traffic {
@@ -108,7 +112,8 @@ impl Clock {
 impl Telemetry {
     /// None where the scenario has neither traffic nor series.
     ///
-    /// `objects` hold the templates whose queries will be asked; metrics in `scripted` are not.
+    /// `objects` hold the templates whose queries will be asked. `traces` are further series with
+    /// times from the release on.
     ///
     /// # Errors
     /// The series cannot be read.
@@ -117,11 +122,13 @@ impl Telemetry {
         (namespace, rollout): (&str, &str),
         seed: u64,
         objects: &[Value],
+        traces: &Store,
     ) -> Result<Option<Self>, String> {
-        if scenario.traffic.is_none() && scenario.series.is_none() {
+        let has_series = scenario.series.is_some() || traces.series_count() > 0;
+        if scenario.traffic.is_none() && !has_series {
             return Ok(None);
         }
-        let mut given = Store::new();
+        let mut given = traces.clone();
         if let Some(text) = &scenario.series {
             notation::load(&mut given, text).map_err(|error| format!("series: {error}"))?;
         }
@@ -166,8 +173,10 @@ impl Telemetry {
             traffic,
             given,
             store: Store::new(),
+            origin: None,
             queries: BTreeMap::new(),
             unused: BTreeMap::new(),
+            empty: BTreeMap::new(),
         }))
     }
 
@@ -180,6 +189,7 @@ impl Telemetry {
 
     /// Starts the traffic; the release will be at `origin`.
     pub fn start(&mut self, now: Timestamp, origin: Timestamp, world: &World) {
+        self.origin = Some(origin);
         let shift = server::millis(origin);
         self.store.append_all(&self.given, i64::MIN, shift);
         if let Some(traffic) = &mut self.traffic {
@@ -231,7 +241,23 @@ impl Telemetry {
             .entry(metric.query.clone())
             .or_insert_with(|| parse(&metric.query));
         let response = server::answer(&self.store, expr, times);
-        MetricAnswer::at_once(providers::decode(request.metric, &response, now, now))
+        let measurement = providers::decode(request.metric, &response, now, now);
+        if let ("[]", Ok(expr)) = (measurement.value.as_str(), expr)
+            && !self.empty.contains_key(&request.metric.name)
+        {
+            let reasons = server::why_empty(&self.store, expr, times);
+            let passed = self
+                .origin
+                .map(|origin| format!(" at {}", request.cluster_time.since(origin)));
+            let note = format!(
+                "{} gave nothing{}: {}",
+                request.metric.name,
+                passed.unwrap_or_default(),
+                reasons.join("; ")
+            );
+            self.empty.insert(request.metric.name.clone(), note);
+        }
+        MetricAnswer::at_once(measurement)
     }
 
     fn note_unused(&mut self, metric: &Metric, settings: &PrometheusMetric) {
@@ -277,7 +303,8 @@ impl Telemetry {
                 metrics.join(", ")
             )
         };
-        self.unused.iter().map(note).collect()
+        let unused = self.unused.iter().map(note);
+        unused.chain(self.empty.values().cloned()).collect()
     }
 
     /// How many requests there have been since the release; none without traffic.

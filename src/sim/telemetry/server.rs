@@ -1,7 +1,9 @@
 //! What a Prometheus server answers to a provider: its HTTP API over a store.
 
 use crate::promql::ast::Expr;
+use crate::promql::diagnose::{Asked, explain_empty};
 use crate::promql::eval::ErrorKind;
+use crate::promql::query_time::Extent;
 use crate::promql::{Engine, EvalError, ParseErrors, Store, http_api};
 use crate::providers::Response;
 use crate::providers::prometheus::Times;
@@ -32,6 +34,38 @@ pub(super) fn answer(store: &Store, expr: &Result<Expr, ParseErrors>, times: Tim
         Ok(body) => Response::status(200, body.to_string()),
         Err(refused) => refused,
     }
+}
+
+/// Why a query gives nothing, in words.
+pub(super) fn why_empty(store: &Store, expr: &Expr, times: Times) -> Vec<String> {
+    let asked = match times {
+        Times::Instant(at) => Asked {
+            start: millis(at),
+            end: millis(at),
+            step: 0,
+        },
+        Times::Range { start, end, step } => Asked {
+            start: millis(start),
+            end: millis(end),
+            step: step.as_millis(),
+        },
+    };
+    let sampled = || {
+        store
+            .series()
+            .flat_map(|(_, data)| data.floats().map(|(time, _)| time))
+    };
+    let extent = Extent {
+        first: sampled().min().unwrap_or_default(),
+        last: sampled().max().unwrap_or_default(),
+    };
+    explain_empty(&Engine::default(), store, expr, asked, extent)
+        .into_iter()
+        .map(|finding| match finding.help {
+            Some(help) => format!("{} ({help})", finding.message),
+            None => finding.message,
+        })
+        .collect()
 }
 
 pub(super) fn millis(at: Timestamp) -> i64 {

@@ -1,9 +1,19 @@
 //! Queries as users write them, on the traffic of small rollouts.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use serde_json::{Value, json};
 
+use super::Telemetry;
+use crate::promql::Store;
 use crate::sim::play::{Play, play};
+use crate::sim::pods::SteadyPods;
 use crate::sim::scenario::Scenario;
+use crate::sim::scenario::metrics::ScenarioMetrics;
+use crate::sim::{Command, NoObserver, Settings, Simulation};
+use crate::time::Duration;
 
 /// A canary that stays at 25 % for long, and asks these queries once, after 4 minutes and 10
 /// seconds of it.
@@ -478,4 +488,49 @@ fn ranges_are_asked_for() {
     );
     let play = played(&objects, traffic(json!({})));
     assert_eq!(values(&play, 1), ["[100,100,100]"]);
+}
+
+#[test]
+fn memory_does_not_grow_with_time() {
+    let objects = objects(&["sum(rate(http_requests_total[5m]))"], nginx());
+    let scenario: Scenario = serde_json::from_value(traffic(json!({}))).expect("a scenario");
+    let telemetry = Telemetry::new(&scenario, ("default", "web"), 0, &objects, &Store::new())
+        .expect("no series to read")
+        .expect("traffic");
+    let telemetry = Rc::new(RefCell::new(telemetry));
+    let scripts = BTreeMap::new();
+    let metrics = ScenarioMetrics::new("default", "web", &scripts, Some(telemetry.clone()));
+    let mut simulation = Simulation::new(
+        Settings::default(),
+        Box::new(metrics),
+        Box::new(SteadyPods::default()),
+    );
+    for object in objects {
+        let namespace = "default".to_owned();
+        simulation
+            .act(Command::Apply { namespace, object }, &mut NoObserver)
+            .expect("applied");
+    }
+    let start = simulation.now() + Duration::from_secs(60);
+    simulation.run_until(start, &mut NoObserver);
+    telemetry
+        .borrow_mut()
+        .start(start, start, simulation.world());
+    let mut samples = Vec::new();
+    for hour in 1..=24 {
+        let now = start + Duration::from_secs(hour * 3600);
+        simulation.run_until(now, &mut NoObserver);
+        telemetry.borrow_mut().time_passes(now, simulation.world());
+        samples.push(telemetry.borrow().store.sample_count());
+    }
+    // 4 pods with 2 series each; kept for 2 to 4 hours.
+    let most = samples.iter().max().copied().unwrap_or_default();
+    assert!(most <= 8 * (4 * 240 + 2), "{samples:?}");
+    let least_later = samples.iter().skip(3).min().copied().unwrap_or_default();
+    assert!(least_later >= 8 * 2 * 240, "{samples:?}");
+    let still_counted = telemetry
+        .borrow_mut()
+        .totals(simulation.now())
+        .expect("totals");
+    assert!((still_counted.requests - 24.0 * 360_000.0).abs() < 1.0);
 }

@@ -7,6 +7,7 @@ use crate::sim::scenario::traffic::{
 };
 use crate::time::Duration;
 
+use super::conventions::Variables;
 use super::latency::{BucketShare, bucket_shares};
 
 const DEFAULT_LATENCY: Latency = Latency::Percentiles(Percentiles {
@@ -34,7 +35,7 @@ pub(super) struct Version {
     pub is_old: bool,
     pub app: String,
     /// Its label `version`, "" where there is none.
-    pub version: String,
+    version: String,
     pub container: String,
     pub container_port: i64,
     /// HTTP status of failed requests.
@@ -127,6 +128,24 @@ impl Version {
             error_share: 0.0,
             shares: Vec::new(),
         }
+    }
+
+    /// What stands for it in label values, with what else does.
+    pub fn variables<const N: usize>(&self, more: [(&'static str, String); N]) -> Variables {
+        let or = |other: &str| {
+            if self.version.is_empty() {
+                other.to_owned()
+            } else {
+                self.version.clone()
+            }
+        };
+        let own = [
+            ("app", self.app.clone()),
+            ("version", self.version.clone()),
+            ("version_or_unknown", or("unknown")),
+            ("version_or_latest", or("latest")),
+        ];
+        own.into_iter().chain(more).collect()
     }
 
     /// Lets it answer as at this time, in seconds since the release.
