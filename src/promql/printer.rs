@@ -3,8 +3,9 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::ast::{
-    Aggregate, At, Binary, Cardinality, DurationExpr, DurationKind, Expr, ExprKind, Extension,
-    Length, Matching, MatrixSelector, Modifiers, NumberLiteral, Subquery, VectorSelector,
+    Aggregate, At, Binary, BinaryOp, Cardinality, DurationExpr, DurationKind, Expr, ExprKind,
+    Extension, Length, Matching, MatrixSelector, Modifiers, NumberLiteral, Subquery,
+    VectorSelector,
 };
 use super::labels::{METRIC_NAME, MatchOp, display_name};
 use super::{duration, gofmt};
@@ -17,6 +18,26 @@ pub fn pretty(expr: &Expr) -> String {
     let mut out = String::new();
     pretty_into(expr, 0, &mut out);
     out
+}
+
+/// The base `Inf` of a power without the sign that it has elsewhere: read again, the sign would
+/// apply to the power, and be printed once more.
+fn infinite_base(binary: &Binary) -> Option<&'static str> {
+    match binary.lhs.kind {
+        ExprKind::Number(number) if number.value == f64::INFINITY => {
+            (binary.op == BinaryOp::Pow).then_some("Inf")
+        }
+        ExprKind::Number(_)
+        | ExprKind::String(_)
+        | ExprKind::Vector(_)
+        | ExprKind::Matrix(_)
+        | ExprKind::Subquery(_)
+        | ExprKind::Paren(_)
+        | ExprKind::Unary { .. }
+        | ExprKind::Binary(_)
+        | ExprKind::Call(_)
+        | ExprKind::Aggregate(_) => None,
+    }
 }
 
 fn indent(level: usize, out: &mut String) {
@@ -48,7 +69,13 @@ fn pretty_into(expr: &Expr, level: usize, out: &mut String) {
             out.push_str(operand.trim_start());
         }
         ExprKind::Binary(binary) => {
-            pretty_into(&binary.lhs, level + 1, out);
+            match infinite_base(binary) {
+                Some(base) => {
+                    indent(level + 1, out);
+                    out.push_str(base);
+                }
+                None => pretty_into(&binary.lhs, level + 1, out),
+            }
             out.push('\n');
             indent(level, out);
             out.push_str(&operator_text(binary));
@@ -117,7 +144,11 @@ impl Display for Expr {
                 write!(f, "{}{expr}", if *negative { '-' } else { '+' })
             }
             ExprKind::Binary(binary) => {
-                write!(f, "{} {} {}", binary.lhs, operator_text(binary), binary.rhs)
+                match infinite_base(binary) {
+                    Some(base) => f.write_str(base)?,
+                    None => binary.lhs.fmt(f)?,
+                }
+                write!(f, " {} {}", operator_text(binary), binary.rhs)
             }
             ExprKind::Call(call) => {
                 write!(f, "{}(", call.function.name)?;
