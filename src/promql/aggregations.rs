@@ -212,17 +212,24 @@ fn reduce(
     let mut rows: Vec<Vec<Accumulator>> = Vec::new();
     // Kept apart, because they count as given after all those of the input.
     let mut notes = Annotations::default();
+    // Spent in the end: the input's errors come first.
+    let mut work = 0_usize;
     evaluator.for_each(&plan.node, steps, &mut |evaluator, series| {
         let group = groups.of(series.labels, series.nameless);
-        if group == rows.len() {
-            evaluator.spend(count)?;
+        let is_new = group == rows.len();
+        work = work
+            .saturating_add(if is_new { count } else { 0 })
+            .saturating_add(series.floats.len() + series.histograms.len());
+        if !evaluator.can_spend(work) {
+            return Ok(());
+        }
+        if is_new {
             rows.push(
                 std::iter::repeat_with(Accumulator::default)
                     .take(count)
                     .collect(),
             );
         }
-        evaluator.spend(series.floats.len() + series.histograms.len())?;
         let Some(row) = rows.get_mut(group) else {
             return Ok(());
         };
@@ -240,6 +247,7 @@ fn reduce(
         }
         Ok(())
     })?;
+    evaluator.spend(work)?;
     if plan.op == AggregateOp::Quantile {
         check_quantiles(evaluator, parameters, parameter_span);
     }

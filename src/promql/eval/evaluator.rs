@@ -166,6 +166,11 @@ impl<'s> Evaluator<'s> {
         Ok(())
     }
 
+    /// Whether there is room for so much work.
+    pub fn can_spend(&self, work: usize) -> bool {
+        self.work.saturating_add(work as u64) <= self.settings.max_work
+    }
+
     /// The series of the node. Strings have none.
     pub fn eval(&mut self, node: &Node<'_>, steps: Steps) -> Result<Vec<Series>, EvalError> {
         if steps.end < steps.start {

@@ -143,7 +143,20 @@ impl<'a> Column<'a> {
             .collect();
     }
 
-    /// Moves to the window after `from`, up to `to`; cheap if it is not far from the last one.
+    /// All of it as one window.
+    fn whole(&self) -> Window<'_> {
+        Window {
+            times: &self.floats.times,
+            values: &self.floats.values,
+            starts: &self.floats.starts,
+            falls: &self.falls,
+            histograms: &self.histograms,
+        }
+    }
+}
+
+impl<'a> Window<'a> {
+    /// Moves to the samples after `from`, up to `to`; cheap if they are not far from the last ones.
     #[inline]
     fn slide(&self, bounds: &mut Bounds, from: i64, to: i64) {
         let Bounds {
@@ -151,38 +164,28 @@ impl<'a> Column<'a> {
             falls,
             histograms,
         } = bounds;
-        floats.0 = advance(floats.0, &self.floats.times, |t| *t <= from);
-        floats.1 = advance(floats.1.max(floats.0), &self.floats.times, |t| *t <= to);
+        floats.0 = advance(floats.0, self.times, |t| *t <= from);
+        floats.1 = advance(floats.1.max(floats.0), self.times, |t| *t <= to);
         // The first float of a window is compared with none.
-        falls.0 = advance(falls.0, &self.falls, |fall| fall.at <= floats.0);
-        falls.1 = advance(falls.1.max(falls.0), &self.falls, |fall| fall.at < floats.1);
-        histograms.0 = advance(histograms.0, &self.histograms, |s| s.time <= from);
-        histograms.1 = advance(histograms.1.max(histograms.0), &self.histograms, |s| {
+        falls.0 = advance(falls.0, self.falls, |fall| fall.at <= floats.0);
+        falls.1 = advance(falls.1.max(falls.0), self.falls, |fall| fall.at < floats.1);
+        histograms.0 = advance(histograms.0, self.histograms, |s| s.time <= from);
+        histograms.1 = advance(histograms.1.max(histograms.0), self.histograms, |s| {
             s.time <= to
         });
     }
 
     #[inline]
-    fn window(&self, bounds: &Bounds) -> Window<'_> {
-        let Bounds {
-            floats,
-            falls,
-            histograms,
-        } = *bounds;
-        let Floats {
-            times,
-            values,
-            starts,
-        } = &self.floats;
+    fn part(&self, bounds: &Bounds) -> Window<'a> {
+        fn cut<T>(items: &[T], (low, high): (usize, usize)) -> &[T] {
+            items.get(low..high).unwrap_or_default()
+        }
         Window {
-            times: times.get(floats.0..floats.1).unwrap_or_default(),
-            values: values.get(floats.0..floats.1).unwrap_or_default(),
-            starts: starts.get(floats.0..floats.1).unwrap_or_default(),
-            falls: self.falls.get(falls.0..falls.1).unwrap_or_default(),
-            histograms: self
-                .histograms
-                .get(histograms.0..histograms.1)
-                .unwrap_or_default(),
+            times: cut(self.times, bounds.floats),
+            values: cut(self.values, bounds.floats),
+            starts: cut(self.starts, bounds.floats),
+            falls: cut(self.falls, bounds.falls),
+            histograms: cut(self.histograms, bounds.histograms),
         }
     }
 }
@@ -220,8 +223,9 @@ impl<'s> Evaluator<'s> {
         for (labels, data) in store.select(selector.matchers) {
             let column = Column::stored(labels, data, selector, start - before, end + after);
             let mut bounds = Bounds::default();
-            column.slide(&mut bounds, start - before, end + after);
-            let window = column.window(&bounds);
+            let whole = column.whole();
+            whole.slide(&mut bounds, start - before, end + after);
+            let window = whole.part(&bounds);
             let floats = match selector.extension {
                 Extension::None => window
                     .times
@@ -507,12 +511,13 @@ impl SeriesCall {
             metric,
             span: self.span,
         };
+        let whole = column.whole();
         let mut bounds = Bounds::default();
         evaluator.spend(steps.count())?;
         for (step, time) in steps.iter().enumerate() {
             let (start, end) = self.window(time);
-            column.slide(&mut bounds, start - before, end + after);
-            let window = column.window(&bounds);
+            whole.slide(&mut bounds, start - before, end + after);
+            let window = whole.part(&bounds);
             if window.times.is_empty() && window.histograms.is_empty() {
                 continue;
             }

@@ -462,8 +462,8 @@ fn plain_extrapolated(
         for fall in window.falls {
             increase += fall.before;
         }
-        let to_zero = time_to_zero(spacing.sampled, *first, increase);
-        if let Some(to_zero) = to_zero
+        if !is_far_from_zero(&spacing, *first, increase)
+            && let Some(to_zero) = time_to_zero(spacing.sampled, *first, increase)
             && to_zero < spacing.to_start
         {
             spacing.to_start = to_zero;
@@ -478,6 +478,14 @@ fn plain_extrapolated(
 #[inline]
 fn time_to_zero(sampled: f64, first: f64, increase: f64) -> Option<f64> {
     (increase > 0.0 && first >= 0.0).then(|| sampled * (first / increase))
+}
+
+/// Whether a counter was at 0 well before the window, so that it does not matter when. `false` if
+/// that takes a closer look: a division is most of what a window costs, and mostly tells this only.
+#[inline]
+fn is_far_from_zero(spacing: &Spacing, first: f64, increase: f64) -> bool {
+    // Twice as far makes up for rounding; the smallest numbers round too coarsely for that.
+    increase > 1e-290 && spacing.sampled * first > 2.0 * spacing.to_start * increase
 }
 
 fn other_extrapolated(
