@@ -11,8 +11,8 @@
 //! | 3 | [`routers`], [`providers`] | what traffic routers hold, what metric providers answer |
 //! | 4 | [`engine`] | what a controller decides, as values |
 //! | 5 | [`sim`], [`report`] | a virtual cluster that acts on decisions; what people read |
-//! | 5 | [`lint`] | what a cluster would refuse, and what would hurt; one file a rule |
-//! | 6 | `cli` | the only place that reads files, prints and exits |
+//! | 6 | [`lint`] | what a cluster would refuse, and what would hurt; one file a rule |
+//! | 7 | `cli` | the only place that reads files, prints and exits |
 //!
 //! # Where to change what
 //!

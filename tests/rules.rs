@@ -10,8 +10,17 @@ use rollproof::spec::bundle::Bundle;
 fn findings(rule: &Rule, text: &str) -> (Sources, Vec<Finding>) {
     let mut sources = Sources::new();
     let (bundle, problems) = Bundle::read(&mut sources, &[(rule.name, text.as_bytes())]);
-    let report = lint(&sources, &bundle, problems, &Settings::default());
+    let report = lint(&sources, &bundle, problems, &settings_of(text));
     (sources, report.findings)
+}
+
+/// The defaults, but for those of a first line `# settings: {...}`.
+fn settings_of(example: &str) -> Settings {
+    let first = example.trim_start().lines().next().unwrap_or_default();
+    match first.strip_prefix("# settings: ") {
+        Some(settings) => serde_json::from_str(settings).expect("settings are JSON"),
+        None => Settings::default(),
+    }
 }
 
 #[test]

@@ -117,6 +117,17 @@ pub fn holds_between(
         .map(Hold::of)
 }
 
+/// How long a release takes at least until a step begins: what may last for ever counts nothing.
+pub fn shortest_way_to(rollout: &RolloutView<'_>, step: usize) -> Duration {
+    let steps = rollout.canary().map_or(&[][..], |canary| &canary.steps[..]);
+    let lengths = steps.iter().take(step).map(Hold::of);
+    lengths
+        .filter_map(Hold::length)
+        .fold(Duration::ZERO, |sum, length| {
+            sum.checked_add(length).unwrap_or(sum)
+        })
+}
+
 /// Whether a measurement of the background analysis is due after step `from` has begun and by the
 /// time step `to` begins, if pods and routers take no time. Templates that are not among the files
 /// count as measured.

@@ -14,8 +14,11 @@ pub mod facts;
 mod finding;
 mod fingerprint;
 pub mod output;
+pub mod pod_templates;
+pub mod router_abilities;
 mod rule;
 pub mod rules;
+pub mod service_mentions;
 mod settings;
 mod suppress;
 

@@ -34,6 +34,8 @@ pub struct Settings {
     pub max_weight_factor: f64,
     /// How many points the canary's weight may grow between two looks at it.
     pub max_weight_points: i32,
+    /// How many times the requests of a stable pod a canary pod may get.
+    pub max_canary_load: f64,
     /// Points by which the weight that replicas give may differ from the weight asked for.
     pub max_weight_error: i32,
     /// Largest share of healthy releases that an analysis may abort, 0 to 1.
@@ -102,6 +104,7 @@ impl Default for Settings {
             max_first_weight: 20,
             max_weight_factor: 4.0,
             max_weight_points: 50,
+            max_canary_load: 2.0,
             max_weight_error: 5,
             max_false_abort_rate: 0.05,
             max_miss_rate: 0.2,

@@ -158,23 +158,6 @@ impl<'b> Context<'b> {
         self.index.ingresses_of(namespace, service)
     }
 
-    /// Objects of any kind but Rollout and Service in which a text is the name of the service or
-    /// a host name that starts with it. Walks all objects: ask once for a rule's question.
-    pub fn mentions_of_service<'s>(
-        &'s self,
-        namespace: &'s str,
-        service: &'s str,
-    ) -> impl Iterator<Item = &'b Object> + 's {
-        self.bundle.objects().iter().filter(move |object| {
-            !matches!(object.kind.as_str(), "Rollout" | "Service")
-                && mentions(&object.json, &|text| {
-                    text == service
-                        || (object.namespace_or_default() == namespace || text.contains(namespace))
-                            && host_of(text) == service
-                })
-        })
-    }
-
     fn add_experiment(&mut self, object: &'b Object, experiment: &'b Experiment) {
         for (index, analysis) in experiment.spec.analyses.iter().enumerate() {
             let path = format!("spec.analyses[{index}]");
@@ -270,20 +253,4 @@ fn collect_backends<'b>(spec: Option<&'b Json>, services: &mut Vec<&'b str>) {
             .or_else(|| backend.get("serviceName"));
         services.extend(name.and_then(Json::as_str));
     }
-}
-
-/// Whether any text in the value is wanted. Depth is bounded by that of the reader.
-fn mentions(value: &Json, is_wanted: &dyn Fn(&str) -> bool) -> bool {
-    match value {
-        Json::String(text) => is_wanted(text),
-        Json::Array(items) => items.iter().any(|item| mentions(item, is_wanted)),
-        Json::Object(members) => members.values().any(|member| mentions(member, is_wanted)),
-        Json::Null | Json::Bool(_) | Json::Number(_) => false,
-    }
-}
-
-/// The first label of a host name, behind a scheme if there is one.
-fn host_of(text: &str) -> &str {
-    let host = text.split_once("://").map_or(text, |(_, rest)| rest);
-    host.split(['.', '/', ':']).next().unwrap_or_default()
 }

@@ -15,10 +15,13 @@ mod analysis_ratio_without_traffic_guard;
 mod analysis_starts_before_traffic;
 mod analysis_steady_interval_without_count;
 mod analysis_zero_measurements_pass;
+mod blue_green_auto_promotion_unchecked;
+mod canary_full_promotion_bypass;
 mod canary_indefinite_pause;
 mod canary_no_pause_between_weights;
 mod canary_oversized_first_weight;
 mod canary_single_replica_canary;
+mod canary_unreachable_step;
 mod canary_weight_jump;
 mod canary_weight_needs_router;
 mod experiment_invalid_experiment;
@@ -26,13 +29,24 @@ mod read_invalid_object;
 mod read_invalid_yaml;
 mod reference_unknown_reference;
 mod reference_unknown_template;
+mod rollout_deprecated_field;
 mod rollout_invalid_pod_template;
 mod rollout_invalid_reference;
 mod rollout_invalid_rollout;
 mod rollout_no_analysis;
+mod rollout_pause_exceeds_progress_deadline;
+mod rollout_rollback_impossible;
+mod router_header_route_unsupported_router;
+mod scaling_abort_scale_down_deadlock;
+mod scaling_canary_scale_below_weight;
+mod scaling_hpa_conflict;
+mod scaling_surge_ignored_with_steps;
+mod scaling_workload_ref_double_capacity;
 mod schema_invalid_type;
 mod schema_missing_field;
 mod schema_unknown_field;
+mod service_canary_service_unused;
+mod service_selector_mismatch;
 mod suppression_unused;
 
 use super::rule::Rule;
@@ -47,6 +61,8 @@ pub static RULES: &[&Rule] = &[
     &analysis_invalid_condition::RULE,
     &analysis_invalid_provider::RULE,
     &analysis_invalid_query::RULE,
+    &blue_green_auto_promotion_unchecked::RULE,
+    &canary_full_promotion_bypass::RULE,
     &canary_indefinite_pause::RULE,
     &canary_no_pause_between_weights::RULE,
     &analysis_loose_failure_limit::RULE,
@@ -58,6 +74,7 @@ pub static RULES: &[&Rule] = &[
     &analysis_zero_measurements_pass::RULE,
     &canary_oversized_first_weight::RULE,
     &canary_single_replica_canary::RULE,
+    &canary_unreachable_step::RULE,
     &canary_weight_jump::RULE,
     &canary_weight_needs_router::RULE,
     &experiment_invalid_experiment::RULE,
@@ -65,14 +82,25 @@ pub static RULES: &[&Rule] = &[
     &read_invalid_yaml::RULE,
     &reference_unknown_reference::RULE,
     &reference_unknown_template::RULE,
+    &rollout_deprecated_field::RULE,
     &rollout_invalid_pod_template::RULE,
     &rollout_invalid_reference::RULE,
     &rollout_invalid_rollout::RULE,
     &rollout_no_analysis::RULE,
+    &rollout_pause_exceeds_progress_deadline::RULE,
+    &rollout_rollback_impossible::RULE,
+    &router_header_route_unsupported_router::RULE,
+    &scaling_abort_scale_down_deadlock::RULE,
+    &scaling_canary_scale_below_weight::RULE,
+    &scaling_hpa_conflict::RULE,
+    &scaling_surge_ignored_with_steps::RULE,
+    &scaling_workload_ref_double_capacity::RULE,
     &schema_invalid_type::RULE,
     &schema_missing_field::RULE,
     &schema_unknown_field::RULE,
     &suppression_unused::RULE,
+    &service_canary_service_unused::RULE,
+    &service_selector_mismatch::RULE,
 ];
 
 /// The rule of a name.
