@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::lint::context::{Placeholder, QueryView};
 use crate::promql::ast::{BinaryOp, Expr, ExprKind, Length, Modifiers, Span, VectorSelector};
 use crate::time::Duration;
 
@@ -66,6 +67,27 @@ impl Selected<'_> {
         let start = open + (inside.len() - inside.trim_start().len());
         Some(start..start + inside.trim().len())
     }
+}
+
+/// The window of a selector and its bytes in the query; `None` where there is none, where it is
+/// computed, and where it comes from an argument without a known value.
+pub fn known_window(
+    query: &QueryView,
+    selected: &Selected<'_>,
+) -> Option<(Duration, Range<usize>)> {
+    let place = selected.window_text(&query.text.text)?;
+    let is_guessed = placeholders_in(query, &place).any(|placeholder| placeholder.is_stand_in);
+    (!is_guessed).then_some((selected.window()?, place))
+}
+
+/// Placeholders whose values are among these bytes of the query.
+pub fn placeholders_in<'q>(
+    query: &'q QueryView,
+    place: &'q Range<usize>,
+) -> impl Iterator<Item = &'q Placeholder> {
+    query.text.placeholders.iter().filter(|placeholder| {
+        placeholder.filled.start < place.end && place.start < placeholder.filled.end
+    })
 }
 
 /// Functions that compare samples over time as rates of counters or slopes of gauges do: they give

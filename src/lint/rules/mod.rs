@@ -1,6 +1,7 @@
 //! All rules, one file each: add a file, its `mod` line and its line in [`RULES`].
 
 mod analysis_brittle_failure_limit;
+mod analysis_duplicate_metric_name;
 mod analysis_empty_result_passes;
 mod analysis_ends_before_detection;
 mod analysis_errors_never_fail;
@@ -10,10 +11,13 @@ mod analysis_invalid_provider;
 mod analysis_invalid_query;
 mod analysis_loose_failure_limit;
 mod analysis_metric_cannot_fail;
+mod analysis_missing_arg;
 mod analysis_nan_passes;
 mod analysis_ratio_without_traffic_guard;
+mod analysis_secret_in_template;
 mod analysis_starts_before_traffic;
 mod analysis_steady_interval_without_count;
+mod analysis_too_few_samples;
 mod analysis_zero_measurements_pass;
 mod blue_green_auto_promotion_unchecked;
 mod canary_full_promotion_bypass;
@@ -25,6 +29,12 @@ mod canary_unreachable_step;
 mod canary_weight_jump;
 mod canary_weight_needs_router;
 mod experiment_invalid_experiment;
+mod query_ignores_canary;
+mod query_includes_health_checks;
+mod query_rate_on_gauge;
+mod query_unused_arg;
+mod query_window_longer_than_step;
+mod query_window_shorter_than_scrape;
 mod read_invalid_object;
 mod read_invalid_yaml;
 mod reference_unknown_reference;
@@ -54,6 +64,7 @@ use super::rule::Rule;
 /// Every rule, in any order.
 pub static RULES: &[&Rule] = &[
     &analysis_brittle_failure_limit::RULE,
+    &analysis_duplicate_metric_name::RULE,
     &analysis_empty_result_passes::RULE,
     &analysis_ends_before_detection::RULE,
     &analysis_errors_never_fail::RULE,
@@ -67,17 +78,28 @@ pub static RULES: &[&Rule] = &[
     &canary_no_pause_between_weights::RULE,
     &analysis_loose_failure_limit::RULE,
     &analysis_metric_cannot_fail::RULE,
+    &analysis_missing_arg::RULE,
     &analysis_nan_passes::RULE,
     &analysis_ratio_without_traffic_guard::RULE,
+    &analysis_secret_in_template::RULE,
     &analysis_starts_before_traffic::RULE,
     &analysis_steady_interval_without_count::RULE,
+    &analysis_too_few_samples::RULE,
     &analysis_zero_measurements_pass::RULE,
+    &canary_indefinite_pause::RULE,
+    &canary_no_pause_between_weights::RULE,
     &canary_oversized_first_weight::RULE,
     &canary_single_replica_canary::RULE,
     &canary_unreachable_step::RULE,
     &canary_weight_jump::RULE,
     &canary_weight_needs_router::RULE,
     &experiment_invalid_experiment::RULE,
+    &query_ignores_canary::RULE,
+    &query_includes_health_checks::RULE,
+    &query_rate_on_gauge::RULE,
+    &query_unused_arg::RULE,
+    &query_window_longer_than_step::RULE,
+    &query_window_shorter_than_scrape::RULE,
     &read_invalid_object::RULE,
     &read_invalid_yaml::RULE,
     &reference_unknown_reference::RULE,
