@@ -79,15 +79,18 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
         if metric.is_dry_run || Limits::of(metric).is_none_or(|limits| limits.failures != 0) {
             continue;
         }
-        let (times, for_fix) = match measurements(&used) {
-            Measurements::Number(number) if number >= many => (format!("{number}"), number),
-            Measurements::Endless => ("all".to_owned(), many),
+        let name = &metric.metric.name;
+        let (message, number) = match measurements(&used) {
+            Measurements::Number(number) if number >= many => (
+                format!("one failure of {number} measurements fails metric `{name}`"),
+                number,
+            ),
+            Measurements::Endless => (
+                format!("the first failure of any number of measurements fails metric `{name}`"),
+                many,
+            ),
             Measurements::Number(_) | Measurements::Unknown => continue,
         };
-        let message = format!(
-            "one failure of {times} measurements fails metric `{}`",
-            metric.metric.name
-        );
         let path = if metric.written.failure_limit.is_some() {
             metric.path_of("failureLimit")
         } else if metric.written.count.is_some() {
@@ -95,7 +98,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
         } else {
             metric.path_of("interval")
         };
-        let value = moderate_failure_limit(for_fix).max(1);
+        let value = moderate_failure_limit(number).max(1);
         let finding = findings.report(metric.object, path, message);
         finding
             .help(format!(

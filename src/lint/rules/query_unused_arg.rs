@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use crate::lint::context::{AnalysisPlace, AnalysisUse, Context, argument_names};
 use crate::lint::edits::remove_item;
 use crate::lint::{Applicability, Findings, Rule};
-use crate::source::Severity;
+use crate::source::{Severity, Sources};
 use crate::spec::bundle::Object;
 
 pub static RULE: Rule = Rule {
@@ -140,7 +140,7 @@ fn check_declared(context: &Context<'_>, analysis: &AnalysisUse<'_>, findings: &
     };
     // Whatever it is merged with: where it is used, and the templates that it names.
     let mut names = BTreeSet::new();
-    add_names(object, &mut names);
+    add_names(context.sources, object, &mut names);
     for other in context.analyses() {
         let is_merged = other
             .templates
@@ -151,7 +151,7 @@ fn check_declared(context: &Context<'_>, analysis: &AnalysisUse<'_>, findings: &
                 return;
             }
             for template in &other.templates {
-                add_names(template.object, &mut names);
+                add_names(context.sources, template.object, &mut names);
             }
         }
     }
@@ -211,8 +211,9 @@ fn check_passed(context: &Context<'_>, analysis: &AnalysisUse<'_>, findings: &mu
     }
 }
 
-/// Names in placeholders of all texts of an object but those of its own arguments.
-fn add_names(object: &Object, names: &mut BTreeSet<String>) {
+/// Names in placeholders of an object: in all its texts, and as its metrics are written, since a
+/// placeholder without quotes is no text to YAML.
+fn add_names(sources: &Sources, object: &Object, names: &mut BTreeSet<String>) {
     let mut pending: Vec<&Json> = object.json.get("spec").into_iter().collect();
     while let Some(value) = pending.pop() {
         match value {
@@ -222,6 +223,8 @@ fn add_names(object: &Object, names: &mut BTreeSet<String>) {
             Json::Null | Json::Bool(_) | Json::Number(_) => {}
         }
     }
+    let written = sources.slice(object.span_of("spec.metrics"));
+    names.extend(argument_names(written).map(str::to_owned));
 }
 
 /// Adds the names that templates named by this one use; false where one is not among the files.
@@ -238,7 +241,7 @@ fn add_nested(context: &Context<'_>, object: &Object, names: &mut BTreeSet<Strin
                 return false;
             };
             if !seen.iter().any(|known| std::ptr::eq(*known, template)) {
-                add_names(template, names);
+                add_names(context.sources, template, names);
                 seen.push(template);
             }
         }

@@ -19,7 +19,7 @@ pauses since the weight was set and the `initialDelay` (or how long the analysis
 pause); for background analysis, the shortest time with a pause at any weight that it goes along with.
 Windows that come from an argument without a known value, and pauses without a duration, are left alone.",
     hurts: "
-Most of what is measured happened at the weight before, or before the new version was there: a fault
+Part of what is measured happened at the weight before, or before the new version was there: a fault
 that the larger share brings about is diluted, and shows when the rollout is a step further.",
     bad: "
 apiVersion: argoproj.io/v1alpha1
@@ -222,7 +222,7 @@ fn report(
         )
     } else {
         format!(
-            "metric `{}` looks back {window}, but the weight has been set for {time}: it measures mostly older traffic",
+            "metric `{}` looks back {window}, but the weight has been set for {time}: part of what it measures is older",
             metric.metric.name
         )
     };
