@@ -54,27 +54,39 @@ pub fn add_entry(sources: &Sources, map: &Node, key: &str, value: &str) -> Optio
     })
 }
 
-/// Adds an entry to a map, as its first. `None` for an empty map.
-pub fn prepend_entry(sources: &Sources, map: &Node, key: &str, value: &str) -> Option<Edit> {
+/// Adds an entry to a map near its start: behind the first one where that is a scalar of one line,
+/// such as a name, else before it. `None` for an empty map, and for an alias.
+pub fn insert_entry(sources: &Sources, map: &Node, key: &str, value: &str) -> Option<Edit> {
     let first = map.as_map()?.entries().first()?;
     // An alias writes its entries elsewhere.
     if !map.span.holds(first.key_span) {
         return None;
     }
-    let at = Span {
-        end: first.key_span.start,
-        ..first.key_span
-    };
-    let separator = if is_flow(sources, map) {
-        ", ".to_owned()
-    } else {
-        let column = sources.start(first.key_span).column;
-        let indent = usize::try_from(column).ok()?.checked_sub(1)?;
-        format!("\n{}", " ".repeat(indent))
-    };
+    let source = first.key_span.source;
+    let start = first.key_span.start as usize;
+    if is_flow(sources, map) {
+        return Some(Edit {
+            span: Span::new(source, start, start),
+            replacement: format!("{key}: {value}, "),
+        });
+    }
+    let column = usize::try_from(sources.start(first.key_span).column).ok()?;
+    let indent = " ".repeat(column.checked_sub(1)?);
+    let text = sources.text(source);
+    let end = first.value.span.end as usize;
+    let is_scalar = first.value.as_map().is_none() && first.value.as_seq().is_none();
+    let written = text.get(start..end).unwrap_or("\n");
+    if is_scalar && !first.value.is_null() && !written.contains('\n') {
+        let rest = text.get(end..)?;
+        let line_end = end + rest.find(['\r', '\n']).unwrap_or(rest.len());
+        return Some(Edit {
+            span: Span::new(source, line_end, line_end),
+            replacement: format!("\n{indent}{key}: {value}"),
+        });
+    }
     Some(Edit {
-        span: at,
-        replacement: format!("{key}: {value}{separator}"),
+        span: Span::new(source, start, start),
+        replacement: format!("{key}: {value}\n{indent}"),
     })
 }
 
@@ -95,7 +107,7 @@ pub fn set_entry(sources: &Sources, map: &Node, key: &str, value: &str) -> Optio
                 })
             }
         },
-        None => prepend_entry(sources, map, key, value),
+        None => insert_entry(sources, map, key, value),
     }
 }
 
@@ -178,6 +190,32 @@ mod tests {
         assert_eq!(edited("a:\n  b: 1\n", remove), None);
         assert_eq!(edited("a: {b: 1, c: 2}\n", remove), None);
         assert_eq!(edited("a:\n  b: &x 1\n  c: 2\n", remove), None);
+    }
+
+    #[test]
+    fn entries_are_inserted_near_the_start() {
+        let insert = |sources: &Sources, map: &Node| insert_entry(sources, map, "d", "1");
+        for (before, after) in [
+            (
+                "a:\n  b: 1 # x\n  c: 2\n",
+                "a:\n  b: 1 # x\n  d: 1\n  c: 2\n",
+            ),
+            ("a:\n  b:\n    - 1\n", "a:\n  d: 1\n  b:\n    - 1\n"),
+            ("a: {b: 1}\n", "a: {d: 1, b: 1}\n"),
+        ] {
+            assert_eq!(edited(before, insert).as_deref(), Some(after));
+        }
+        assert_eq!(edited("x: &x {b: 1}\na: *x\n", insert), None);
+    }
+
+    #[test]
+    fn items_are_removed_with_their_lines() {
+        let remove = |sources: &Sources, list: &Node| remove_item(sources, list, 1);
+        assert_eq!(
+            edited("a:\n  - b: 1\n  - b: 2\n    c: 3 # x\n  - b: 4\n", remove).as_deref(),
+            Some("a:\n  - b: 1\n  - b: 4\n")
+        );
+        assert_eq!(edited("a: [1, 2]\n", remove), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `steady-interval-without-count`.
 
 use crate::lint::context::{AnalysisPlace, Context};
-use crate::lint::edits::prepend_entry;
+use crate::lint::edits::insert_entry;
 use crate::lint::facts::schedule::{Ending, ending};
 use crate::lint::facts::{is_guessed, is_number_guessed, metrics_in_use};
 use crate::lint::{Applicability, Findings, Rule};
@@ -158,7 +158,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
         let node = metric.object.node.at(&metric.path);
         if severity == Severity::Warning
             && let Some(edit) =
-                node.and_then(|node| prepend_entry(context.sources, node, "count", "5"))
+                node.and_then(|node| insert_entry(context.sources, node, "count", "5"))
         {
             finding.fix(Applicability::Unsafe, "measure 5 times", vec![edit]);
         }
