@@ -149,3 +149,70 @@ fn report(
             "the weight before",
         );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lint::{Settings, lint};
+    use crate::source::Sources;
+    use crate::spec::bundle::Bundle;
+
+    /// Whether 10% to `second` with a pause of 5 minutes is found.
+    fn is_found(second: i32, starting_step: Option<i32>, interval: &str) -> bool {
+        let analysis = starting_step.map_or(String::new(), |step| {
+            format!("analysis: {{startingStep: {step}, templates: [{{templateName: rate}}]}}")
+        });
+        let yaml = format!(
+            "apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {{name: shop}}
+spec:
+  replicas: 100
+  strategy:
+    canary:
+      {analysis}
+      steps:
+        - setWeight: 10
+        - pause: {{duration: 5m}}
+        - setWeight: {second}
+        - pause: {{duration: 5m}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata: {{name: rate}}
+spec:
+  metrics:
+    - name: rate
+      {interval}
+      provider: {{prometheus: {{address: 'http://p', query: up}}}}
+"
+        );
+        let mut sources = Sources::new();
+        let (bundle, problems) = Bundle::read(&mut sources, &[("f", yaml.as_bytes())]);
+        let report = lint(&sources, &bundle, problems, &Settings::default());
+        report
+            .findings
+            .iter()
+            .any(|finding| finding.rule == RULE.name)
+    }
+
+    #[test]
+    fn bounds_are_allowed() {
+        assert!(!is_found(40, None, ""));
+        assert!(is_found(41, None, ""));
+    }
+
+    #[test]
+    fn only_measurements_between_the_weights_count() {
+        assert!(!is_found(80, Some(1), "interval: 1m"));
+        // Taken when the analysis begins, at the first weight.
+        assert!(!is_found(80, Some(1), ""));
+        // Taken when the first weight is set, and then too late.
+        assert!(is_found(80, Some(0), ""));
+        assert!(is_found(80, Some(0), "interval: 6m"));
+        assert!(!is_found(80, Some(0), "interval: 5m"));
+        assert!(is_found(80, Some(1), "initialDelay: 6m"));
+        // Begins too late.
+        assert!(is_found(80, Some(2), "interval: 1m"));
+    }
+}

@@ -97,7 +97,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
             findings
                 .report(
                     second,
-                    "spec.scaleTargetRef",
+                    "spec.scaleTargetRef.name",
                     format!(
                         "{} and {} both set the number of pods of {}",
                         first.title(),
@@ -106,7 +106,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
                     ),
                 )
                 .help("keep one of them, with all the metrics")
-                .related(first.span_of("spec.scaleTargetRef"), "the other one");
+                .related(first.span_of("spec.scaleTargetRef.name"), "the other one");
         }
         for autoscaler in &rollout.workload_autoscalers {
             report_replaced(rollout, autoscaler, Confidence::High, findings);
@@ -143,7 +143,7 @@ fn check_replicas(context: &Context<'_>, rollout: &RolloutView<'_>, findings: &m
             ),
         )
         .help("leave `spec.replicas` out; keep the present number in the cluster while you do: without it, an apply may go down to 1 first")
-        .related(autoscaler.span_of("spec.scaleTargetRef"), "scales the rollout");
+        .related(autoscaler.span_of("spec.scaleTargetRef.name"), "scales the rollout");
     let spec = rollout.object.node.at("spec");
     if let Some(edit) = spec.and_then(|spec| remove_entry(context.sources, spec, "replicas")) {
         finding.fix(Applicability::Unsafe, "remove `spec.replicas`", vec![edit]);
@@ -163,7 +163,7 @@ fn report_replaced(
     findings
         .report(
             autoscaler,
-            "spec.scaleTargetRef",
+            "spec.scaleTargetRef.kind",
             format!(
                 "{} scales the Deployment that {} replaces, and not the rollout",
                 autoscaler.title(),

@@ -3,7 +3,7 @@
 use crate::lint::context::{Context, RolloutView, ServiceUse};
 use crate::lint::edits::remove_entry;
 use crate::lint::{Applicability, Confidence, Findings, Rule, pod_templates};
-use crate::source::{Severity, SourceId};
+use crate::source::{Severity, SourceId, Span};
 use crate::spec::bundle::{Object, Workload};
 use crate::spec::kubernetes::Service;
 
@@ -171,12 +171,10 @@ fn check_selector(
     used: &ServiceUse<'_>,
     findings: &mut Findings<'_>,
 ) {
-    let Some(template) = pod_templates::of_rollout(rollout) else {
+    if pod_templates::of_rollout(rollout).is_none() {
         return;
-    };
-    let place = template
-        .object
-        .span_of(&format!("{}.metadata.labels", template.path));
+    }
+    let place = labels_of(rollout);
     let mut own = own_selector(service).peekable();
     if own.peek().is_none() {
         findings
@@ -260,11 +258,11 @@ fn check_others(
                 Some(labels.get(label)?.as_str()?.to_owned())
             })
     });
-    let others: Vec<&Object> = rollouts
-        .map(|other| other.object)
-        .chain(workloads)
+    let others: Vec<(&Object, Span)> = rollouts
+        .map(|other| (other.object, labels_of(other)))
+        .chain(workloads.map(|other| (other, other.span_of("spec.template.metadata.labels"))))
         .collect();
-    let Some(first) = others.first() else {
+    let Some((first, _)) = others.first() else {
         return;
     };
     let finding = findings
@@ -280,8 +278,7 @@ fn check_others(
         .help("give the pods of each workload a label of their own, and select it")
         .confidence(Confidence::Medium)
         .related(used.span, "the rollout that uses it");
-    for other in others {
-        let labels = other.span_of("spec.template.metadata.labels");
+    for (other, labels) in others {
         finding.related(labels, format!("pods of {}", other.title()));
     }
 }
@@ -316,6 +313,16 @@ fn check_sharing(
             )
             .help("give each rollout services of its own")
             .related(place.span, "named here, too");
+    }
+}
+
+/// Where the labels of a rollout's pods are written.
+fn labels_of(rollout: &RolloutView<'_>) -> Span {
+    match pod_templates::of_rollout(rollout) {
+        Some(template) => template
+            .object
+            .span_of(&format!("{}.metadata.labels", template.path)),
+        None => rollout.object.span,
     }
 }
 
