@@ -86,8 +86,6 @@ pub static RULES: &[&Rule] = &[
     &analysis_steady_interval_without_count::RULE,
     &analysis_too_few_samples::RULE,
     &analysis_zero_measurements_pass::RULE,
-    &canary_indefinite_pause::RULE,
-    &canary_no_pause_between_weights::RULE,
     &canary_oversized_first_weight::RULE,
     &canary_single_replica_canary::RULE,
     &canary_unreachable_step::RULE,
