@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::routers::TargetWeights;
 use crate::spec::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
 use crate::spec::experiment::Experiment;
 use crate::spec::kubernetes::{PodTemplate, Service};
@@ -31,6 +32,9 @@ pub struct Observed {
     pub secrets: BTreeMap<String, BTreeMap<String, String>>,
     /// All else, as JSON: workloads, ingresses, the objects of traffic routers.
     pub others: BTreeMap<ObjectKey, Arc<serde_json::Value>>,
+    /// What AWS load balancers do; none where weights are not to be verified, which is the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_weights: Option<Arc<TargetWeights>>,
 }
 
 impl Observed {

@@ -14,7 +14,7 @@ use crate::spec::traffic_routing::{AlbTrafficRouting, RolloutTrafficRouting};
 use super::ingress::{self, INGRESS};
 use super::json::{annotation, clamped, descendant, list_at, text_at};
 use super::managed::managed_names;
-use super::{Change, Facts, Note, Objects, Refusal, Router, Split, Writing};
+use super::{Change, Facts, Note, Objects, Refusal, Router, RouterKind, Split, Writing};
 
 pub(super) struct Alb;
 
@@ -28,7 +28,10 @@ const FACTS: Facts = Facts {
     needs_services: true,
     max_traffic_weight: false,
     verifies_weights: true,
-    kinds: &[INGRESS],
+    kinds: &[RouterKind {
+        verbs: &["update"],
+        ..INGRESS
+    }],
     limits: &[
         "The ingress needs a path that leads to the root service, or to the stable one without a root service.",
         "Headers are compared exactly; two values of one header are alternatives.",

@@ -17,7 +17,7 @@ pub(super) const INGRESS: RouterKind = RouterKind {
     version: "v1",
     kind: "Ingress",
     resource: "ingresses",
-    verbs: &["create", "update", "patch"],
+    verbs: &["create", "update", "delete"],
 };
 
 const LEGACY_GROUP: &str = "extensions";

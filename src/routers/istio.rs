@@ -150,6 +150,12 @@ impl<'a> Mesh<'a> {
                 let found = objects.get(&key).ok_or_else(|| {
                     Refusal::not_found("DestinationRuleNotFound", &key, DESTINATION_RULE.resource)
                 })?;
+                if !found.get("spec").is_some_and(Value::is_object) {
+                    return Err(Refusal::shape(format!(
+                        "DestinationRule `{}` has no spec",
+                        rule.name
+                    )));
+                }
                 Some((rule, key, found.as_ref()))
             }
         };
@@ -438,7 +444,7 @@ impl VirtualService<'_> {
 
     fn set_weights(&mut self, mesh: &Mesh<'_>, writing: &mut Writing) -> Result<(), Refusal> {
         let names = managed_names(mesh.rollout);
-        let mut changed = false;
+        let (mut changed, mut is_found) = (false, false);
         for protocol in PROTOCOLS {
             let mut indices: BTreeSet<usize> = self.chosen(protocol)?.into_iter().collect();
             let routes = self.routes(protocol).into_iter().flatten().enumerate();
@@ -448,6 +454,7 @@ impl VirtualService<'_> {
                 (is_mirror && names.contains(&name_of(route))).then_some(index)
             }));
             for index in indices {
+                is_found = true;
                 let path = format!("/spec/{protocol}/{index}/route");
                 let Some(destinations) =
                     self.object.pointer_mut(&path).and_then(Value::as_array_mut)
@@ -458,6 +465,12 @@ impl VirtualService<'_> {
                 };
                 changed |= split_destinations(destinations, mesh);
             }
+        }
+        if !is_found {
+            return Err(Refusal::shape(format!(
+                "VirtualService `{}` has no routes to split",
+                self.name
+            )));
         }
         if changed {
             let message = format!("set to desiredWeight '{}'", mesh.split.canary.weight);

@@ -8,13 +8,16 @@
 //! does not know in an object stays as it is.
 
 mod alb;
+mod alb_weights;
 mod apisix;
+mod gateway_api;
 mod ingress;
 mod istio;
 mod json;
 mod managed;
 mod nginx;
 mod owned;
+mod release;
 mod smi;
 mod split;
 
@@ -28,6 +31,8 @@ use crate::spec::object_key::ObjectKey;
 use crate::spec::rollout::Rollout;
 use crate::spec::traffic_routing::RolloutTrafficRouting;
 
+pub use alb_weights::{LoadBalancer, TargetGroup, TargetWeights, Verification, verify};
+pub use release::{ROUTING_ANNOTATION, release, remembered, removed};
 pub use split::Split;
 
 /// All routers that are built, in the order in which several of one Rollout are written.
@@ -37,6 +42,7 @@ pub const ROUTERS: &[&dyn Router] = &[
     &alb::Alb,
     &smi::Smi,
     &apisix::Apisix,
+    &gateway_api::GatewayApi,
 ];
 
 /// Objects of the Rollout's namespace. One of another namespace is named `name.namespace`.
@@ -79,7 +85,8 @@ pub struct RouterKind {
 }
 
 impl RouterKind {
-    fn key(&self, name: &str) -> ObjectKey {
+    /// The object of this kind and name.
+    pub fn key(&self, name: &str) -> ObjectKey {
         ObjectKey {
             group: self.group.to_owned(),
             kind: self.kind.to_owned(),
@@ -105,6 +112,20 @@ pub trait Router: Sync {
         objects: &Objects,
         split: &Split,
     ) -> Result<Writing, Refusal>;
+
+    /// What has to change where the Rollout no longer has this router: `split` has all weight on
+    /// stable and no managed routes.
+    ///
+    /// # Errors
+    /// As [`Router::write`].
+    fn release(
+        &self,
+        rollout: &Rollout,
+        objects: &Objects,
+        split: &Split,
+    ) -> Result<Writing, Refusal> {
+        self.write(rollout, objects, split)
+    }
 
     /// What has to change so that no managed route is left; weights stay as they are.
     ///
@@ -177,7 +198,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn not_found(reason: &'static str, key: &ObjectKey, resource: &str) -> Self {
+    /// An object that is not there.
+    pub fn not_found(reason: &'static str, key: &ObjectKey, resource: &str) -> Self {
         let plural = if key.group.is_empty() {
             resource.to_owned()
         } else {
@@ -189,7 +211,8 @@ impl Refusal {
         }
     }
 
-    fn shape(message: impl Into<String>) -> Self {
+    /// An object that has another shape, or belongs to somebody else.
+    pub fn shape(message: impl Into<String>) -> Self {
         Self {
             reason: "TrafficRoutingError",
             message: message.into(),
@@ -203,6 +226,42 @@ pub fn used_by(routing: &RolloutTrafficRouting) -> impl Iterator<Item = &'static
         .iter()
         .copied()
         .filter(|router| router.is_used(routing))
+}
+
+/// Facts of all routers that are built.
+pub fn facts() -> impl Iterator<Item = &'static Facts> {
+    ROUTERS.iter().map(|router| router.facts())
+}
+
+/// Routers that a Rollout names but that are not built: nothing moves traffic for them.
+pub fn not_built(routing: &RolloutTrafficRouting) -> Vec<String> {
+    let RolloutTrafficRouting {
+        istio: _,
+        nginx: _,
+        alb: _,
+        smi: _,
+        ambassador,
+        app_mesh,
+        traefik,
+        managed_routes: _,
+        apisix: _,
+        plugins,
+        max_traffic_weight: _,
+    } = routing;
+    let fields = [
+        (ambassador.is_some(), "ambassador"),
+        (app_mesh.is_some(), "appMesh"),
+        (traefik.is_some(), "traefik"),
+    ];
+    let named = fields.iter().filter(|(is_set, _)| *is_set);
+    let plugins = plugins.keys().filter(|key| {
+        let field = format!("plugins.{key}");
+        !facts().any(|facts| facts.field == field)
+    });
+    named
+        .map(|(_, field)| format!("traffic router {field}"))
+        .chain(plugins.map(|key| format!("traffic router plugin {key:?}")))
+        .collect()
 }
 
 /// The split that the first router of a Rollout holds; none without a router that is built, or

@@ -102,6 +102,26 @@ impl Router for Nginx {
         Ok(writing)
     }
 
+    /// Without the canary ingress everything goes to stable.
+    fn release(
+        &self,
+        rollout: &Rollout,
+        objects: &Objects,
+        _split: &Split,
+    ) -> Result<Writing, Refusal> {
+        let mut writing = Writing::default();
+        let Some(settings) = Settings::of(rollout) else {
+            return Ok(writing);
+        };
+        for name in settings.stable_ingresses() {
+            let canary = ingress::find(objects, &canary_name(&rollout.metadata.name, name));
+            if let Some((key, _)) = canary.filter(|(_, object)| is_owned(object, rollout)) {
+                writing.changes.push(Change::Delete { key });
+            }
+        }
+        Ok(writing)
+    }
+
     fn read(&self, rollout: &Rollout, objects: &Objects) -> Result<Split, Refusal> {
         let mut split = Split {
             max_weight: 100,

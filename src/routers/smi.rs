@@ -19,7 +19,7 @@ const TRAFFIC_SPLIT: RouterKind = RouterKind {
     version: "v1alpha2",
     kind: "TrafficSplit",
     resource: "trafficsplits",
-    verbs: &["create", "update", "patch"],
+    verbs: &["create", "update"],
 };
 
 const FACTS: Facts = Facts {

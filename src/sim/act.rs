@@ -28,6 +28,9 @@ impl Simulation {
         match command {
             Command::Apply { namespace, object } => self.apply(&namespace, object, observer),
             Command::Delete { object } => {
+                if object.kind == Kind::Rollout {
+                    self.release_routers(&object, observer)?;
+                }
                 let written = self
                     .store
                     .delete(&object)

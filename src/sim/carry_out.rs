@@ -233,6 +233,22 @@ impl Simulation {
         written
     }
 
+    /// What the controller does to the objects of routers when it sees a Rollout go.
+    pub(super) fn release_routers(
+        &mut self,
+        object: &ObjectRef,
+        observer: &mut dyn Observer,
+    ) -> Result<(), String> {
+        let place = self.store.world.namespaces.get(&object.namespace);
+        let Some((rollout, place)) =
+            place.and_then(|place| Some((place.rollouts.get(&object.name)?, place)))
+        else {
+            return Ok(());
+        };
+        let (_, writing, _) = routers::release(rollout, &place.observed.others);
+        self.change_router_objects(&object.namespace, writing.changes, observer)
+    }
+
     fn change_router_objects(
         &mut self,
         namespace: &str,

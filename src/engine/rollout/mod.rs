@@ -36,6 +36,8 @@ mod status;
 pub mod steps;
 mod traffic;
 
+use std::borrow::Cow;
+
 use crate::engine::{Action, Decision, Observed, RolloutPatch};
 use crate::spec::meta::ConditionStatus;
 use crate::spec::rollout::Rollout;
@@ -51,7 +53,9 @@ use context::Context;
 /// [`Decision::failure`].
 pub fn decide(rollout: &Rollout, observed: &Observed, now: Timestamp) -> Decision<RolloutStatus> {
     if rollout.metadata.deletion_timestamp.is_some() {
-        return Decision::default();
+        let mut context = Context::new(Cow::Borrowed(rollout), observed, now);
+        context.release_routers();
+        return context.decision;
     }
     let (resolved, unresolved) = references::resolve_workload(rollout, observed);
     let mut context = Context::new(resolved, observed, now);
@@ -72,6 +76,7 @@ pub fn decide(rollout: &Rollout, observed: &Observed, now: Timestamp) -> Decisio
 
 impl Context<'_> {
     fn reconcile(&mut self) {
+        self.release_removed_routers();
         if self.new.is_none() {
             self.create_new_set();
             return;

@@ -1,12 +1,18 @@
 //! Weights and managed routes for the traffic routers.
 
-use crate::engine::{Action, Event, Split};
+use std::collections::BTreeMap;
+
+use crate::engine::{Action, Event, RolloutPatch, Split};
 use crate::routers::{self, Note, Refusal, Writing};
-use crate::spec::rollout::{SetHeaderRoute, SetMirrorRoute};
+use crate::spec::rollout::{Rollout, SetHeaderRoute, SetMirrorRoute};
 use crate::spec::rollout_status::{TrafficWeights, WeightDestination};
+use crate::time::Duration;
 
 use super::context::Context;
 use super::{experiment_step, messages, replicas, steps};
+
+/// Time until a load balancer is asked again (argo-rollouts `utils/defaults`).
+const VERIFY_RETRY: Duration = Duration::from_secs(10);
 
 impl Context<'_> {
     /// Decides what the routers shall contain, and the weights that the status shows.
@@ -133,12 +139,34 @@ impl Context<'_> {
                 || previous.additional != weights.additional
         });
         let message = changed.then(|| weights_message(previous.as_ref(), &weights));
-        let written = self.write_routers(split, message.as_deref());
+        let written = self.write_routers(split.clone(), message.as_deref());
         if let Err(failure) = written {
             return self.fail(failure);
         }
         let weight_is_back = previous.is_some_and(|previous| previous.canary.weight == 0);
+        let mut weights = weights;
+        weights.verified = self.verify_weights(&split);
+        let is_unverified = weights.verified == Some(false);
         self.next.canary.weights = Some(weights);
+        self.remember_routing();
+        if is_unverified {
+            self.decision.wake(self.now + VERIFY_RETRY);
+            self.reason("the load balancer does not have the weights yet");
+            let steps = self
+                .rollout
+                .spec
+                .strategy
+                .canary
+                .as_ref()
+                .map_or(0, |canary| canary.steps.len());
+            let is_at_end =
+                steps::current_step_index(&self.rollout).is_none_or(|index| index >= steps);
+            if weight == max_weight && is_at_end {
+                return self.fail(format!(
+                    "end of rollout, desired weight {weight} not yet verified"
+                ));
+            }
+        }
         if self.is_aborted() && weight_is_back {
             let (name, stable) = (
                 self.rollout
@@ -151,6 +179,84 @@ impl Context<'_> {
             );
             self.select_set(&name.unwrap_or_default(), stable, false);
         }
+    }
+
+    /// Leaves the routers that the rollout was routed by and that its spec no longer names.
+    pub(super) fn release_removed_routers(&mut self) {
+        if let Some(before) = routers::removed(&self.rollout) {
+            self.reason("a traffic router was removed from the spec: its traffic goes to stable");
+            self.release(&before);
+        }
+        let is_routed = routers::remembered(&self.rollout).is_some();
+        let annotations = &self.rollout.metadata.annotations;
+        if !is_routed && annotations.contains_key(routers::ROUTING_ANNOTATION) {
+            self.remember_routing();
+        }
+    }
+
+    /// Leaves all routers of a rollout that is going away.
+    pub(super) fn release_routers(&mut self) {
+        let rollout = self.rollout.clone();
+        self.release(&rollout);
+        if let Some(before) = routers::removed(&rollout) {
+            self.release(&before);
+        }
+    }
+
+    fn release(&mut self, routed: &Rollout) {
+        let (split, writing, refusals) = routers::release(routed, &self.observed.others);
+        let Writing { changes, notes } = writing;
+        self.note(notes);
+        for refusal in refusals {
+            self.event(Event::warning(refusal.reason, refusal.message));
+        }
+        if !changes.is_empty() {
+            self.act(Action::SetTraffic {
+                split: Box::new(split),
+                changes,
+            });
+        }
+    }
+
+    /// Notes on the rollout what it is routed by, for the time when its spec no longer says so.
+    fn remember_routing(&mut self) {
+        let wanted = routers::remembered(&self.rollout);
+        let key = routers::ROUTING_ANNOTATION;
+        if self.rollout.metadata.annotations.get(key) != wanted.as_ref() {
+            self.act(Action::PatchRollout(RolloutPatch {
+                annotations: BTreeMap::from([(key.to_owned(), wanted)]),
+                replicas: None,
+            }));
+        }
+    }
+
+    /// Whether the load balancers have the weights; none where nobody asks them. They are asked at
+    /// steps that set a weight, at the end, and when nothing is known about them yet.
+    fn verify_weights(&mut self, split: &Split) -> Option<bool> {
+        let answers = self.observed.target_weights.clone();
+        let Some(answers) = answers else {
+            (self.next.alb, self.next.albs) = (None, Vec::new());
+            return None;
+        };
+        let status = &self.rollout.status;
+        let step = steps::current_step(&self.rollout);
+        let is_due = !status.stable_rs.is_empty()
+            && !self.is_fully_promoted()
+            && step.map_or(split.canary.weight == split.max_weight, |(_, step)| {
+                step.set_weight.is_some()
+            });
+        if !is_due && (status.alb.is_some() || !status.albs.is_empty()) {
+            return None;
+        }
+        let objects = &self.observed.others;
+        let found = routers::verify(&self.rollout, objects, split, &answers)?;
+        self.note(found.notes);
+        for warning in found.warnings {
+            self.event(Event::warning(warning.reason, warning.message));
+        }
+        self.next.alb = found.balancers.last().cloned();
+        self.next.albs = found.balancers;
+        Some(found.is_verified)
     }
 
     /// Has every router's managed routes taken away; weights stay as they are.
@@ -192,6 +298,14 @@ impl Context<'_> {
         let mut changes = Vec::new();
         let mut events = Vec::new();
         let mut outcome = Ok(());
+        for router in routing
+            .iter()
+            .flat_map(|routing| routers::not_built(routing))
+        {
+            let message = format!("{router} is not built: nothing moves the traffic it stands for");
+            events.push(Event::warning("TrafficRouterNotBuilt", &message));
+        }
+        let is_unbuilt = !events.is_empty();
         for router in routing.into_iter().flat_map(routers::used_by) {
             match router.write(&self.rollout, &self.observed.others, &split) {
                 Ok(writing) => {
@@ -207,8 +321,14 @@ impl Context<'_> {
                 }
             }
         }
-        if events.is_empty() {
+        let is_built = routing.is_some_and(|routing| routers::used_by(routing).next().is_some());
+        if !is_built {
             events.extend(weights_event());
+        }
+        if is_unbuilt {
+            self.reason(
+                "a traffic router of the rollout is not built: its weights are in the status only",
+            );
         }
         events.into_iter().for_each(|event| self.event(event));
         if outcome.is_ok() || !changes.is_empty() {
