@@ -3,6 +3,9 @@
 mod baseline;
 mod changed;
 mod fixes;
+mod helm;
+mod kustomize;
+mod rendering;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +25,8 @@ use super::{Outcome, input, print, problems};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   rollproof lint k8s/                        all manifests of a folder
+  rollproof lint --helm chart -f prod.yaml   what a Helm chart becomes
+  rollproof lint --kustomize overlays/prod   what a kustomization becomes
   helm template chart | rollproof lint -     manifests from a pipe
   rollproof lint k8s/ --diff                 what --fix would change
   rollproof lint k8s/ --changed-since main   only what a branch has touched
@@ -30,8 +35,11 @@ use super::{Outcome, input, print, problems};
 Exit codes: 0 clean, 1 findings at or above --fail-on, 2 wrong use, 3 internal error")]
 pub(super) struct Arguments {
     /// Manifests: files, folders, or - for standard input.
-    #[arg(required = true, value_name = "FILES")]
+    #[arg(required_unless_present_any = ["helm", "kustomize"], value_name = "FILES")]
     files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    rendering: rendering::Arguments,
 
     /// How to print the findings.
     #[arg(long, value_enum, default_value_t = Format::Pretty)]
@@ -111,6 +119,7 @@ pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
     let mut settings = config.settings;
     settings.complete |= arguments.complete;
     settings.today = Some(today());
+    let rendered = rendering::check(&arguments.rendering, &settings)?;
     let mut files = input::read_paths(&arguments.files)?;
     if arguments.fix || arguments.diff {
         let fixed = fixes::fix(&files, &settings, arguments.r#unsafe);
@@ -125,7 +134,7 @@ pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
         }
         fixes::write(&mut files, fixed)?;
     }
-    let (sources, mut report) = check(&files, &settings);
+    let (sources, mut report) = rendered.unwrap_or_else(|| check(&files, &settings));
     if let Some(path) = &arguments.baseline {
         if arguments.write_baseline {
             baseline::write(path, &sources, &report)?;

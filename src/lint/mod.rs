@@ -15,6 +15,7 @@ mod finding;
 mod fingerprint;
 pub mod output;
 pub mod pod_templates;
+pub mod rendered;
 pub mod router_abilities;
 mod rule;
 pub mod rules;
