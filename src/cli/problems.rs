@@ -161,6 +161,8 @@ impl<'a> Shown<'a> {
                 self.note(format!("{what}: {}", sources.describe(*place)));
             }
         }
+        // Only labels in order are shown with the lines around them instead of all between them.
+        self.labels.sort_by_key(LabeledSpan::offset);
         self.source = home.map(|source| Source {
             name: sources.name(source),
             text: sources.text(source),

@@ -252,7 +252,7 @@ pub struct Matcher {
     pub op: MatchOp,
     pub name: String,
     pub value: String,
-    pattern: Option<regex::Regex>,
+    pattern: Option<regexp::Pattern>,
 }
 
 impl PartialEq for Matcher {
@@ -272,7 +272,7 @@ impl Matcher {
         let value = value.into();
         let pattern = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(regexp::compile_anchored(&value)?),
+            MatchOp::Regex | MatchOp::NotRegex => Some(regexp::Pattern::new(&value)?),
         };
         Ok(Self {
             op,

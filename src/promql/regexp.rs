@@ -7,6 +7,107 @@ use regex::{Regex, RegexBuilder};
 
 const SIZE_LIMIT_BYTES: usize = 4 << 20;
 
+/// A pattern that has to match the whole text.
+///
+/// Most patterns in queries are words, `.`, `.*`, `.+` and `|`: these are matched as they stand,
+/// since to compile them takes longer than all else that is done with a query.
+#[derive(Clone, Debug)]
+pub enum Pattern {
+    /// Alternatives.
+    Plain(Vec<Vec<Part>>),
+    Compiled(Regex),
+}
+
+/// A part of a plain alternative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Letter(char),
+    /// `.`
+    Any,
+    /// `.*`; `.+` is `.` and this.
+    Rest,
+}
+
+impl Pattern {
+    /// # Errors
+    /// As [`compile_anchored`].
+    pub fn new(pattern: &str) -> Result<Self, String> {
+        match plain(pattern) {
+            Some(alternatives) => Ok(Pattern::Plain(alternatives)),
+            None => compile_anchored(pattern).map(Pattern::Compiled),
+        }
+    }
+
+    pub fn is_match(&self, text: &str) -> bool {
+        match self {
+            Pattern::Plain(alternatives) => alternatives.iter().any(|parts| fits(parts, text)),
+            Pattern::Compiled(regex) => regex.is_match(text),
+        }
+    }
+}
+
+/// The alternatives of a pattern without any other operator.
+fn plain(pattern: &str) -> Option<Vec<Vec<Part>>> {
+    let mut alternatives = vec![Vec::new()];
+    let mut letters = pattern.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let parts = alternatives.last_mut()?;
+        match letter {
+            '|' => alternatives.push(Vec::new()),
+            '.' => match letters.next_if(|next| matches!(next, '*' | '+')) {
+                Some('*') => parts.push(Part::Rest),
+                Some(_) => parts.extend([Part::Any, Part::Rest]),
+                None => parts.push(Part::Any),
+            },
+            '\\' | '^' | '$' | '*' | '+' | '?' | '(' | ')' | '[' | ']' | '{' | '}' => return None,
+            letter => parts.push(Part::Letter(letter)),
+        }
+        // `.*?` and `a*` are for the compiler.
+        if letters
+            .peek()
+            .is_some_and(|next| matches!(next, '*' | '+' | '?' | '{'))
+        {
+            return None;
+        }
+    }
+    Some(alternatives)
+}
+
+/// Whether the parts match the whole text. On a mismatch the last `.*` takes one letter more.
+fn fits(parts: &[Part], text: &str) -> bool {
+    let (mut part, mut at) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    loop {
+        let letter = text.get(at..).and_then(|rest| rest.chars().next());
+        let next = match (parts.get(part), letter) {
+            (Some(Part::Rest), _) => {
+                part += 1;
+                retry = Some((part, at));
+                continue;
+            }
+            (Some(Part::Any), Some(letter)) => Some(letter),
+            (Some(Part::Letter(wanted)), Some(letter)) if *wanted == letter => Some(letter),
+            (None, None) => return true,
+            (Some(Part::Any | Part::Letter(_)) | None, _) => None,
+        };
+        match (next, retry) {
+            (Some(letter), _) => {
+                part += 1;
+                at += letter.len_utf8();
+            }
+            (None, Some((after, from))) => {
+                let Some(skipped) = text.get(from..).and_then(|rest| rest.chars().next()) else {
+                    return false;
+                };
+                part = after;
+                at = from + skipped.len_utf8();
+                retry = Some((after, at));
+            }
+            (None, None) => return false,
+        }
+    }
+}
+
 /// Compiles a pattern that has to match the whole text; `.` also matches a line break.
 ///
 /// # Errors
@@ -216,6 +317,26 @@ mod tests {
         }
         assert!(compile_anchored("(").is_err());
         assert!(compile_anchored("*").is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn plain_patterns_match_as_compiled_ones(pattern in "[ab.|*+]{0,7}", text in "[abä\n]{0,5}") {
+            if let (Some(alternatives), Ok(compiled)) = (plain(&pattern), compile_anchored(&pattern)) {
+                let is_match = Pattern::Plain(alternatives).is_match(&text);
+                proptest::prop_assert_eq!(is_match, compiled.is_match(&text));
+            }
+        }
+    }
+
+    #[test]
+    fn usual_patterns_are_plain() {
+        for pattern in ["5..", "2..|3..", ".*", "GET|POST", "shop-.+", "", "/api/v1"] {
+            assert!(plain(pattern).is_some(), "{pattern}");
+        }
+        for pattern in ["5[0-9]+", "a*", "(a|b)", "\\d", "a{2}", ".*?"] {
+            assert!(plain(pattern).is_none(), "{pattern}");
+        }
     }
 
     #[test]
