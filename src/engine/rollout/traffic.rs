@@ -143,6 +143,9 @@ impl Context<'_> {
         if let Err(failure) = written {
             return self.fail(failure);
         }
+        if let Some(previous) = &previous {
+            self.keep_left_revision(&previous.canary, &weights.canary);
+        }
         let weight_is_back = previous.is_some_and(|previous| previous.canary.weight == 0);
         let mut weights = weights;
         weights.verified = self.verify_weights(&split);
@@ -257,6 +260,31 @@ impl Context<'_> {
         self.next.alb = found.balancers.last().cloned();
         self.next.albs = found.balancers;
         Some(found.is_verified)
+    }
+
+    /// A revision that had weight and that another one has replaced in the midst of an update gets
+    /// requests until the router has taken effect. A canary service leads these to the next
+    /// revision; where none is named the pods have to stay for the scale-down delay.
+    fn keep_left_revision(&mut self, left: &WeightDestination, now: &WeightDestination) {
+        let canary = self.rollout.spec.strategy.canary.as_ref();
+        let is_dynamic = canary.is_some_and(|canary| canary.dynamic_stable_scale);
+        let is_by_service = !left.service_name.is_empty()
+            || canary.is_some_and(|canary| canary.ping_pong.is_some());
+        if left.weight <= 0
+            || left.pod_template_hash == now.pod_template_hash
+            || is_by_service
+            || is_dynamic
+        {
+            return;
+        }
+        let index = (self.replica_sets.iter()).position(|set| set.hash() == left.pod_template_hash);
+        if let Some(index) = index
+            && Some(index) != self.new
+            && Some(index) != self.stable
+        {
+            let delay = self.rollout.spec.scale_down_delay_or_default();
+            self.add_scale_down_deadline(index, delay);
+        }
     }
 
     /// Has every router's managed routes taken away; weights stay as they are.
