@@ -18,6 +18,8 @@ pub(super) struct SchemaArguments {
 enum Format {
     /// Scenarios, as `simulate` and `test` read them.
     Scenario,
+    /// Settings of lint, rollproof.toml.
+    Settings,
 }
 
 /// Print completions for a shell.
@@ -35,6 +37,7 @@ pub(super) struct ManArguments {}
 pub(super) fn schema(arguments: &SchemaArguments) -> io::Result<Outcome> {
     let schema = match arguments.format {
         Format::Scenario => crate::sim::scenario::json_schema(),
+        Format::Settings => crate::lint::config_schema::json_schema(),
     };
     super::print(&format!("{schema:#}\n"))?;
     Ok(Outcome::Clean)

@@ -6,6 +6,7 @@
 
 pub mod canary_course;
 pub mod config;
+pub mod config_schema;
 pub mod context;
 pub mod demonstrate;
 pub mod edits;

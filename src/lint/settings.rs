@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use glob::Pattern;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::source::Severity;
@@ -10,7 +11,7 @@ use crate::source::Severity;
 use crate::spec::meta::DurationString;
 
 /// Settings of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The present day, `YYYY-MM-DD`; without it no suppression ends.
@@ -70,7 +71,7 @@ impl Override {
 }
 
 /// A severity that a rule is given, or none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     Off,
