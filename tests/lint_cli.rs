@@ -69,6 +69,25 @@ fn rules(output: &Output) -> Vec<String> {
         .collect()
 }
 
+/// The findings in the README are what the command prints. ROLLPROOF_UPDATE=1 writes them anew.
+#[test]
+fn the_readme_shows_findings() {
+    const EXAMPLE: &str = "fixtures/examples/lint/success-rate.yaml";
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let printed = stdout(&lint(root, &[EXAMPLE]));
+    let path = root.join("README.md");
+    let readme = std::fs::read_to_string(&path).expect("a README");
+    let start = format!("```console\n$ rollproof lint {EXAMPLE}\n");
+    let (before, rest) = readme.split_once(&start).expect("findings");
+    let (shown, after) = rest.split_once("\n```\n").expect("their end");
+    if std::env::var_os("ROLLPROOF_UPDATE").is_some() {
+        let readme = format!("{before}{start}{}\n```\n{after}", printed.trim_end());
+        std::fs::write(&path, readme).expect("README written");
+        return;
+    }
+    assert_eq!(shown, printed.trim_end());
+}
+
 #[test]
 fn sarif_is_valid() {
     // The schema is not ours to copy: a crate that the tests depend on has it.
