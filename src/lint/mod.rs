@@ -4,23 +4,18 @@
 //! [`rules::RULES`]. What rules look at is computed once, in [`context`]; how findings are printed
 //! is in [`output`].
 
-pub mod canary_course;
 pub mod config;
 pub mod config_schema;
 pub mod context;
-pub mod demonstrate;
 pub mod edits;
 pub mod evaluate;
 pub mod facts;
 mod finding;
 mod fingerprint;
 pub mod output;
-pub mod pod_templates;
 pub mod rendered;
-pub mod router_abilities;
 mod rule;
 pub mod rules;
-pub mod service_mentions;
 mod settings;
 mod suppress;
 

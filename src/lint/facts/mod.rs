@@ -1,11 +1,16 @@
 //! Facts that several rules ask for, each found in one way.
 
 pub mod canary;
+pub mod canary_course;
+pub mod demonstrate;
 pub mod idle;
 pub mod limits;
+pub mod pod_templates;
+pub mod router_abilities;
 pub mod samples;
 pub mod schedule;
 pub mod selectors;
+pub mod service_mentions;
 
 use std::collections::BTreeSet;
 

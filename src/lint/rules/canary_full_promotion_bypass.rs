@@ -1,7 +1,7 @@
 //! `full-promotion-bypass`.
 
 use crate::lint::context::{AnalysisPlace, AnalysisUse, Context, RolloutView};
-use crate::lint::demonstrate::play_rollout;
+use crate::lint::facts::demonstrate::play_rollout;
 use crate::lint::{Counterexample, Findings, Rule};
 use crate::sim::play::Verdict;
 use crate::sim::scenario::{Always, Period, Release, Scenario, ScenarioEvent};

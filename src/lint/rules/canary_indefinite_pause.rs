@@ -1,7 +1,7 @@
 //! `indefinite-pause`.
 
-use crate::lint::canary_course::wanted_percent;
 use crate::lint::context::Context;
+use crate::lint::facts::canary_course::wanted_percent;
 use crate::lint::{Findings, Rule};
 use crate::source::Severity;
 use crate::spec::rollout::{RolloutExperimentStep, RolloutExperimentStepAnalysisTemplateRef};

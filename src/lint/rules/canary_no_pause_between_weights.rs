@@ -1,7 +1,7 @@
 //! `no-pause-between-weights`.
 
-use crate::lint::canary_course::{Hold, holds_between, weight_steps};
 use crate::lint::context::Context;
+use crate::lint::facts::canary_course::{Hold, holds_between, weight_steps};
 use crate::lint::{Findings, Rule};
 use crate::source::Severity;
 

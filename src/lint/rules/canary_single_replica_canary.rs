@@ -1,8 +1,8 @@
 //! `single-replica-canary`.
 
 use crate::engine::rollout::replicas::{ReplicaCounts, pods_for_weight};
-use crate::lint::canary_course::weight_steps;
 use crate::lint::context::Context;
+use crate::lint::facts::canary_course::weight_steps;
 use crate::lint::{Findings, Rule};
 use crate::source::Severity;
 

@@ -1,9 +1,9 @@
 //! `weight-jump`.
 
-use crate::lint::canary_course::{
+use crate::lint::context::{Context, RolloutView};
+use crate::lint::facts::canary_course::{
     Hold, WeightStep, holds_between, is_measured_between, weight_steps,
 };
-use crate::lint::context::{Context, RolloutView};
 use crate::lint::{Confidence, Findings, Rule, Setting};
 use crate::source::Severity;
 

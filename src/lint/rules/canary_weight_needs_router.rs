@@ -1,8 +1,8 @@
 //! `weight-needs-router`.
 
 use crate::engine::rollout::replicas::{ReplicaCounts, pods_for_weight};
-use crate::lint::canary_course::{WeightStep, wanted_percent, weight_steps};
 use crate::lint::context::{Context, RolloutView};
+use crate::lint::facts::canary_course::{WeightStep, wanted_percent, weight_steps};
 use crate::lint::{Confidence, Findings, Rule, Setting};
 use crate::source::Severity;
 

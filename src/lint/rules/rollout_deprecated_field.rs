@@ -2,7 +2,7 @@
 
 use crate::lint::context::Context;
 use crate::lint::edits::remove_entry;
-use crate::lint::pod_templates::{self, PodTemplatePlace};
+use crate::lint::facts::pod_templates::{self, PodTemplatePlace};
 use crate::lint::{Applicability, Edit, Findings, Rule};
 use crate::source::Severity;
 use crate::spec::yaml::Node;

@@ -1,7 +1,7 @@
 //! `no-analysis`.
 
-use crate::lint::canary_course::Hold;
 use crate::lint::context::{Context, RolloutView};
+use crate::lint::facts::canary_course::Hold;
 use crate::lint::{Confidence, Findings, Rule};
 use crate::source::Severity;
 

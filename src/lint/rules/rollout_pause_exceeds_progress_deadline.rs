@@ -1,8 +1,8 @@
 //! `pause-exceeds-progress-deadline`.
 
 use crate::lint::context::{Context, RolloutView};
-use crate::lint::demonstrate::play_rollout;
-use crate::lint::pod_templates::{self, PodTemplatePlace};
+use crate::lint::facts::demonstrate::play_rollout;
+use crate::lint::facts::pod_templates::{self, PodTemplatePlace};
 use crate::lint::{Confidence, Counterexample, Finding, Findings, Rule};
 use crate::sim::scenario::{Period, PodTrouble, Release, Scenario, ScenarioEvent};
 use crate::source::Severity;

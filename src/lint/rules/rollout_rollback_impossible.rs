@@ -1,7 +1,7 @@
 //! `rollback-impossible`.
 
 use crate::lint::context::{Context, RolloutView};
-use crate::lint::demonstrate::play_rollout;
+use crate::lint::facts::demonstrate::play_rollout;
 use crate::lint::{Applicability, Counterexample, Edit, Findings, Rule};
 use crate::sim::scenario::{Always, Period, Release, Scenario, ScenarioEvent, Undo};
 use crate::sim::timeline::EntryKind;

@@ -1,7 +1,7 @@
 //! `header-route-unsupported-router`.
 
 use crate::lint::context::{Context, RolloutView};
-use crate::lint::router_abilities::{RouterAbilities, named_routers};
+use crate::lint::facts::router_abilities::{RouterAbilities, named_routers};
 use crate::lint::{Findings, Rule};
 use crate::source::Severity;
 

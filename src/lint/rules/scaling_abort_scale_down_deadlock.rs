@@ -1,9 +1,10 @@
 //! `abort-scale-down-deadlock`.
 
-use crate::lint::canary_course::{shortest_way_to, weight_steps};
 use crate::lint::context::{Context, RolloutView};
-use crate::lint::demonstrate::play_rollout;
 use crate::lint::edits::remove_entry;
+use crate::lint::facts::canary_course::weight_steps;
+use crate::lint::facts::demonstrate::play_rollout;
+use crate::lint::facts::schedule::Schedule;
 use crate::lint::{Applicability, Counterexample, Findings, Rule, Setting};
 use crate::sim::play::Verdict;
 use crate::sim::scenario::{Always, Period, Release, Scenario, ScenarioEvent};
@@ -214,7 +215,8 @@ fn aborted(context: &Context<'_>, rollout: &RolloutView<'_>) -> Option<(String, 
         .into_iter()
         .rev()
         .find(|step| step.percent > 0.0 && step.percent < 100.0)?;
-    let at = shortest_way_to(rollout, last.step) + Duration::from_secs(120);
+    let way = Schedule::new(rollout).map_or(Duration::ZERO, |it| it.known_time(0, last.step));
+    let at = way + Duration::from_secs(120);
     let scenario = Scenario {
         until: Some(Period(at + Duration::from_secs(3600))),
         release: Some(Release::default()),

@@ -1,7 +1,7 @@
 //! `canary-scale-below-weight`.
 
-use crate::lint::canary_course::wanted_percent;
 use crate::lint::context::{Context, RolloutView};
+use crate::lint::facts::canary_course::wanted_percent;
 use crate::lint::{Findings, Rule, Setting};
 use crate::source::Severity;
 use crate::spec::rollout::SetCanaryScale;

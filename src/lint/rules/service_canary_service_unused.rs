@@ -1,7 +1,7 @@
 //! `canary-service-unused`.
 
 use crate::lint::context::{Context, ServiceUse};
-use crate::lint::service_mentions::ServiceMentions;
+use crate::lint::facts::service_mentions::ServiceMentions;
 use crate::lint::{Confidence, Findings, Rule};
 use crate::source::Severity;
 

@@ -2,7 +2,8 @@
 
 use crate::lint::context::{Context, RolloutView, ServiceUse};
 use crate::lint::edits::remove_entry;
-use crate::lint::{Applicability, Confidence, Findings, Rule, pod_templates};
+use crate::lint::facts::pod_templates;
+use crate::lint::{Applicability, Confidence, Findings, Rule};
 use crate::source::{Severity, SourceId, Span};
 use crate::spec::bundle::{Object, Workload};
 use crate::spec::kubernetes::Service;

@@ -1,7 +1,7 @@
 //! What the steps of a canary come to: the share of the requests after each weight, what holds the
 //! rollout between two weights, and whether a background analysis measures there.
 
-use super::context::{AnalysisPlace, AnalysisUse, MetricView, RolloutView};
+use crate::lint::context::{AnalysisPlace, AnalysisUse, MetricView, RolloutView};
 use crate::spec::rollout::CanaryStep;
 use crate::time::Duration;
 
@@ -115,17 +115,6 @@ pub fn holds_between(
         .unwrap_or_default()
         .iter()
         .map(Hold::of)
-}
-
-/// How long a release takes at least until a step begins: what may last for ever counts nothing.
-pub fn shortest_way_to(rollout: &RolloutView<'_>, step: usize) -> Duration {
-    let steps = rollout.canary().map_or(&[][..], |canary| &canary.steps[..]);
-    let lengths = steps.iter().take(step).map(Hold::of);
-    lengths
-        .filter_map(Hold::length)
-        .fold(Duration::ZERO, |sum, length| {
-            sum.checked_add(length).unwrap_or(sum)
-        })
 }
 
 /// Whether a measurement of the background analysis is due after step `from` has begun and by the

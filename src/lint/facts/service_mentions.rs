@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
-use super::context::{Context, RolloutView};
+use crate::lint::context::{Context, RolloutView};
 use crate::spec::bundle::Object;
 
 /// Names of services that are mentioned, by namespace. Whatever looks like a name counts, so that

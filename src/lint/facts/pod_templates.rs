@@ -1,6 +1,6 @@
 //! Where pod templates are written.
 
-use super::context::{Context, RolloutView};
+use crate::lint::context::{Context, RolloutView};
 use crate::spec::bundle::{Object, ROLLOUTS_GROUP, Workload};
 use crate::spec::yaml::Node;
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::context::{Context, RolloutView};
+use crate::lint::context::{Context, RolloutView};
 use crate::sim::play::{Play, Verdict, play};
 use crate::sim::scenario::{Period, Scenario};
 use crate::spec::bundle::Workload;
