@@ -21,16 +21,16 @@ pub struct Sampled<'m> {
     pub window: f64,
 }
 
-/// How releases came out.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Shares {
-    /// Of releases that did not pass, 0 to 1.
-    pub stopped: f64,
-    /// Of releases that passed, 0 to 1.
-    pub passed: f64,
+/// What becomes of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Stopped,
+    Passed,
 }
 
 const RELEASES: u32 = 1000;
+/// After so many releases each, it is looked whether more are needed.
+const BATCH: u32 = 50;
 const SEED: u64 = 0x5eed;
 
 /// The largest share of bad requests that the conditions let pass, of a ratio that is the share of
@@ -52,7 +52,8 @@ pub fn limit_of(metric: &MetricView<'_>, query: &Expr, whole: f64) -> Option<f64
     };
     let bad_passes = |bad: f64| passes(if is_of_good { 1.0 - bad } else { bad });
     let (mut good, mut bad) = (0.0, 1.0);
-    for _ in 0..40 {
+    // As fine as the digits that are kept.
+    for _ in 0..22 {
         let middle = (good + bad) / 2.0;
         if bad_passes(middle)? {
             good = middle;
@@ -66,29 +67,36 @@ pub fn limit_of(metric: &MetricView<'_>, query: &Expr, whole: f64) -> Option<f64
 }
 
 impl Sampled<'_> {
-    /// What becomes of releases of which this share of requests is bad; `rate` gives the requests
-    /// per second at a time in seconds.
-    pub fn simulate(&self, bad_share: f64, rate: &dyn Fn(f64) -> f64) -> Shares {
+    /// Share of releases, 0 to 1, that come out so when this share of their requests is bad; `rate`
+    /// gives the requests per second at a time in seconds. `None` as soon as it is clear that the
+    /// share is not above `bound`.
+    pub fn share_above(
+        &self,
+        bound: f64,
+        outcome: Outcome,
+        bad_share: f64,
+        rate: &dyn Fn(f64) -> f64,
+    ) -> Option<f64> {
         let slices = self.slices(rate);
         let mut random = Random(SEED);
-        let mut stopped = 0_u32;
-        let mut passed = 0_u32;
-        for _ in 0..RELEASES {
-            match self.release(&slices, bad_share, &mut random) {
+        let mut counted = 0_u32;
+        for done in 1..=RELEASES {
+            let came_out = match self.release(&slices, bad_share, &mut random) {
                 AnalysisPhase::Failed | AnalysisPhase::Inconclusive | AnalysisPhase::Error => {
-                    stopped += 1;
+                    Outcome::Stopped
                 }
                 AnalysisPhase::Successful
                 | AnalysisPhase::Unset
                 | AnalysisPhase::Pending
-                | AnalysisPhase::Running => passed += 1,
+                | AnalysisPhase::Running => Outcome::Passed,
+            };
+            counted += u32::from(came_out == outcome);
+            if done % BATCH == 0 && upper_bound(counted, done) < bound {
+                return None;
             }
         }
-        let share = |number: u32| f64::from(number) / f64::from(RELEASES);
-        Shares {
-            stopped: share(stopped),
-            passed: share(passed),
-        }
+        let share = f64::from(counted) / f64::from(RELEASES);
+        (share > bound).then_some(share)
     }
 
     /// Requests that a measurement is taken from, on average, at its time.
@@ -178,6 +186,15 @@ impl Sampled<'_> {
         }
         assess_metric(metric, &result, true)
     }
+}
+
+/// Upper end of the 99 % Wilson score interval of a share.
+fn upper_bound(counted: u32, of: u32) -> f64 {
+    const Z: f64 = 2.576;
+    let (share, of) = (f64::from(counted) / f64::from(of), f64::from(of));
+    let middle = share + Z * Z / (2.0 * of);
+    let half = Z * (share * (1.0 - share) / of + Z * Z / (4.0 * of * of)).sqrt();
+    (middle + half) / (1.0 + Z * Z / of)
 }
 
 #[derive(Clone, Copy, Debug)]

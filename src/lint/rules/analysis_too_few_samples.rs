@@ -1,9 +1,11 @@
 //! `too-few-samples`.
 
+use std::collections::BTreeMap;
+
 use crate::lint::context::{AnalysisPlace, Context, QueryView};
 use crate::lint::facts::canary::{Telling, telling};
 use crate::lint::facts::limits::Limits;
-use crate::lint::facts::samples::{Sampled, limit_of};
+use crate::lint::facts::samples::{Outcome, Sampled, limit_of};
 use crate::lint::facts::schedule::{Measurements, Schedule, is_timing_guessed, measurements};
 use crate::lint::facts::selectors::{known_window, ratios, selectors};
 use crate::lint::facts::{Used, is_guessed, metrics_in_use};
@@ -150,9 +152,11 @@ spec:
 const MEASUREMENTS_MAX: i64 = 50;
 
 fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
+    // Teams share what works: the same numbers are simulated once.
+    let mut known = BTreeMap::new();
     for used in metrics_in_use(context) {
         if let Some(case) = case_of(context, &used) {
-            judge(context, &used, &case, findings);
+            judge(context, &used, &case, &mut known, findings);
         }
     }
 }
@@ -165,6 +169,18 @@ struct Case<'m> {
 }
 
 impl Case<'_> {
+    /// All that a simulation depends on.
+    fn key(&self) -> String {
+        let Sampled {
+            metric,
+            limit,
+            times,
+            window,
+        } = &self.sampled;
+        let limits = Limits::of(metric);
+        format!("{limits:?} {limit} {times:?} {window} {:?}", self.rates)
+    }
+
     fn rate(&self, at: f64) -> f64 {
         let reached = self.rates.iter().rev().find(|(from, _)| *from <= at);
         reached.map_or(0.0, |(_, rate)| *rate)
@@ -210,7 +226,16 @@ fn case_of<'c>(context: &'c Context<'_>, used: &Used<'c, '_>) -> Option<Case<'c>
     })
 }
 
-fn judge(context: &Context<'_>, used: &Used<'_, '_>, case: &Case<'_>, findings: &mut Findings<'_>) {
+/// Shares of healthy releases that are stopped and of bad ones that pass, where they are too large.
+type Judgement = (Option<f64>, Option<f64>);
+
+fn judge(
+    context: &Context<'_>,
+    used: &Used<'_, '_>,
+    case: &Case<'_>,
+    known: &mut BTreeMap<String, Judgement>,
+    findings: &mut Findings<'_>,
+) {
     let Case { sampled, rates: _ } = case;
     let rate = |at: f64| case.rate(at);
     let requests = sampled.requests(&rate);
@@ -226,24 +251,25 @@ fn judge(context: &Context<'_>, used: &Used<'_, '_>, case: &Case<'_>, findings: 
     if fewest * sampled.limit > 100.0 {
         return;
     }
-    let healthy = sampled.simulate(sampled.limit / 2.0, &rate);
-    let bad = sampled.simulate(sampled.limit * 2.0, &rate);
     let settings = context.settings;
-    let stops = healthy.stopped > settings.max_false_abort_rate;
-    let misses = bad.passed > settings.max_miss_rate;
-    if !stops && !misses {
-        return;
-    }
+    let (stopped, missed) = *known.entry(case.key()).or_insert_with(|| {
+        let (most, limit) = (settings.max_false_abort_rate, sampled.limit);
+        (
+            sampled.share_above(most, Outcome::Stopped, limit / 2.0, &rate),
+            sampled.share_above(settings.max_miss_rate, Outcome::Passed, limit * 2.0, &rate),
+        )
+    });
     let metric = used.metric;
     let percent = |share: f64| format!("{:.0}%", share * 100.0);
-    let what = match (stops, misses) {
-        (true, true) => format!(
+    let what = match (stopped, missed) {
+        (None, None) => return,
+        (Some(stopped), Some(missed)) => format!(
             "stops {} of healthy releases and lets {} of bad ones pass",
-            percent(healthy.stopped),
-            percent(bad.passed)
+            percent(stopped),
+            percent(missed)
         ),
-        (true, false) => format!("stops {} of healthy releases", percent(healthy.stopped)),
-        (_, _) => format!("lets {} of bad releases pass", percent(bad.passed)),
+        (Some(stopped), None) => format!("stops {} of healthy releases", percent(stopped)),
+        (None, Some(missed)) => format!("lets {} of bad releases pass", percent(missed)),
     };
     let message = format!(
         "metric `{}` {what}: a measurement sees about {fewest:.0} requests",
@@ -271,11 +297,7 @@ fn judge(context: &Context<'_>, used: &Used<'_, '_>, case: &Case<'_>, findings: 
                 "1000 releases of each with {} measurements",
                 sampled.times.len()
             ),
-            outcome: format!(
-                "{} of the healthy stopped, {} of the bad passed",
-                percent(healthy.stopped),
-                percent(bad.passed)
-            ),
+            outcome: format!("a metric that {what}"),
         });
     used.analysis.relate(metric, finding);
 }
