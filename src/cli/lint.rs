@@ -110,7 +110,7 @@ enum FailOn {
 }
 
 /// Where the rules' pages are.
-const PAGES: &str = "https://github.com/rollproof/rollproof/blob/main/docs/rules";
+pub(super) const PAGES: &str = "https://github.com/rollproof/rollproof/blob/main/docs/rules";
 
 pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
     let Some(config) = read_config(arguments.config.as_deref())? else {
@@ -211,7 +211,7 @@ fn read_config(named: Option<&Path>) -> io::Result<Option<Config>> {
 
 /// The present day, in UTC. The one clock of lint: rules get it as a setting.
 #[allow(clippy::disallowed_methods)]
-fn today() -> String {
+pub(super) fn today() -> String {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seconds = since.map_or(0, |since| since.as_secs());
     let now = Timestamp::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));

@@ -6,6 +6,7 @@
 mod explain;
 mod input;
 mod lint;
+mod lsp;
 mod manual;
 mod problems;
 mod promql;
@@ -43,6 +44,7 @@ enum Command {
     Simulate(simulate::Arguments),
     Test(test::Arguments),
     Lint(lint::Arguments),
+    Lsp(lsp::Arguments),
     Explain(explain::Arguments),
     Promql(promql::Arguments),
     Schema(manual::SchemaArguments),
@@ -94,6 +96,7 @@ fn run(arguments: &Arguments) -> std::io::Result<Outcome> {
         Command::Simulate(arguments) => simulate::run(arguments, look),
         Command::Test(arguments) => test::run(arguments, look),
         Command::Lint(arguments) => lint::run(arguments, look),
+        Command::Lsp(arguments) => lsp::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Promql(arguments) => promql::run(arguments, look),
         Command::Schema(arguments) => manual::schema(arguments),
