@@ -13,10 +13,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::lint::config::{self, Config};
-use crate::lint::{Level, Report, Settings, lint, output};
+use crate::lint::{self, Level, Report, output};
 use crate::report::timeline::Look;
 use crate::source::{Severity, Sources};
-use crate::spec::bundle::Bundle;
 use crate::time::Timestamp;
 
 use super::{Outcome, input, print, problems};
@@ -134,7 +133,7 @@ pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
         }
         fixes::write(&mut files, fixed)?;
     }
-    let (sources, mut report) = rendered.unwrap_or_else(|| check(&files, &settings));
+    let (sources, mut report) = rendered.unwrap_or_else(|| lint::fixes::check(&files, &settings));
     if let Some(path) = &arguments.baseline {
         if arguments.write_baseline {
             baseline::write(path, &sources, &report)?;
@@ -173,18 +172,6 @@ pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
     } else {
         Outcome::Clean
     })
-}
-
-/// Lints these files.
-fn check(files: &[(String, Vec<u8>)], settings: &Settings) -> (Sources, Report) {
-    let named: Vec<(&str, &[u8])> = files
-        .iter()
-        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
-        .collect();
-    let mut sources = Sources::new();
-    let (bundle, problems) = Bundle::read(&mut sources, &named);
-    let report = lint(&sources, &bundle, problems, settings);
-    (sources, report)
 }
 
 /// The settings file that is named, or the nearest one; none where it has mistakes, which are shown.

@@ -12,6 +12,7 @@ pub mod evaluate;
 pub mod facts;
 mod finding;
 mod fingerprint;
+pub mod fixes;
 pub mod output;
 pub mod rendered;
 mod rule;

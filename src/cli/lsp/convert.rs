@@ -100,7 +100,7 @@ pub(super) fn diagnostics(workspace: &mut Workspace) -> Vec<(Uri, Vec<Diagnostic
         }
     }
     let files: BTreeSet<PathBuf> = found.iter().map(|(path, _)| path.clone()).collect();
-    let to_tell = workspace.to_tell(files).into_iter();
+    let to_tell = workspace.files_to_tell(files).into_iter();
     to_tell
         .filter_map(|path| {
             let own = found.iter().filter(|(file, _)| *file == path);

@@ -160,7 +160,7 @@ impl Workspace {
     }
 
     /// Files of which the editor has to be told: those in `now`, open ones, and those of last time.
-    pub(super) fn to_tell(&mut self, now: BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    pub(super) fn files_to_tell(&mut self, now: BTreeSet<PathBuf>) -> Vec<PathBuf> {
         let mut all = now.clone();
         all.extend(self.open.keys().cloned());
         all.extend(std::mem::replace(&mut self.told, now));
