@@ -12,7 +12,8 @@ fuzz_target!(|bytes: &[u8]| {
     let mut sources = Sources::new();
     let (bundle, problems) = Bundle::read(&mut sources, &[("a.yaml", bytes)]);
     let missing = bundle.missing_references();
-    for problem in problems.iter().chain(&missing) {
+    let missing = missing.iter().map(|(_, problem)| problem);
+    for problem in problems.iter().chain(missing) {
         let span = problem.span.expect("a problem has a place");
         assert!(span.start <= span.end);
         assert!(span.end as usize <= sources.text(span.source).len());
