@@ -2,6 +2,8 @@
 
 #[path = "routers/added.rs"]
 mod added;
+#[path = "routers/cluster.rs"]
+mod cluster;
 #[path = "routers/docs.rs"]
 mod docs;
 #[path = "routers/fixture.rs"]
@@ -79,13 +81,18 @@ fn write(fixture: &mut Fixture, split: &Split) -> Vec<routers::Note> {
         .write(&fixture.rollout, &fixture.objects, split)
         .unwrap_or_else(|refusal| panic!("{}: {refusal}", fixture.name));
     fixture.apply(writing.changes);
+    remember(fixture, split);
+    writing.notes
+}
+
+/// Puts the weights into the status, as the engine does after writing.
+fn remember(fixture: &mut Fixture, split: &Split) {
     fixture.rollout.status.canary.weights = Some(TrafficWeights {
         canary: split.canary.clone(),
         stable: split.stable.clone(),
         additional: split.additional.clone(),
         verified: None,
     });
-    writing.notes
 }
 
 /// Before, split and after of each fixture; the snapshot beside it is what it has after each.

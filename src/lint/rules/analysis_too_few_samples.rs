@@ -152,10 +152,10 @@ spec:
 const MEASUREMENTS_MAX: i64 = 50;
 
 fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
-    // Teams share what works: the same numbers are simulated once.
-    let mut known = BTreeMap::new();
+    // Teams share what works: the same texts and numbers are looked at once.
+    let (mut limits, mut known) = (BTreeMap::new(), BTreeMap::new());
     for used in metrics_in_use(context) {
-        if let Some(case) = case_of(context, &used) {
+        if let Some(case) = case_of(context, &used, &mut limits) {
             judge(context, &used, &case, &mut known, findings);
         }
     }
@@ -187,7 +187,14 @@ impl Case<'_> {
     }
 }
 
-fn case_of<'c>(context: &'c Context<'_>, used: &Used<'c, '_>) -> Option<Case<'c>> {
+/// Limits by conditions, whole, and type of the query.
+type KnownLimits = BTreeMap<(String, String, u64, String), Option<f64>>;
+
+fn case_of<'c>(
+    context: &'c Context<'_>,
+    used: &Used<'c, '_>,
+    limits: &mut KnownLimits,
+) -> Option<Case<'c>> {
     let metric = used.metric;
     let query = metric.query.as_ref()?;
     let parsed = query.parsed.as_ref().ok()?;
@@ -205,7 +212,16 @@ fn case_of<'c>(context: &'c Context<'_>, used: &Used<'c, '_>) -> Option<Case<'c>
     let whole = ratio_of_requests(parsed)?;
     let window = window_of(context, query, parsed)?;
     let (rates, start) = rates(context, used)?;
-    let limit = limit_of(metric, parsed, whole).filter(|limit| *limit <= 0.4)?;
+    let key = (
+        metric.metric.success_condition.clone(),
+        metric.metric.failure_condition.clone(),
+        whole.to_bits(),
+        format!("{:?}", parsed.value_type()),
+    );
+    let limit = *limits
+        .entry(key)
+        .or_insert_with(|| limit_of(metric, parsed, whole));
+    let limit = limit.filter(|limit| *limit <= 0.4)?;
     let number = match measurements(used) {
         Measurements::Number(number) => number.min(MEASUREMENTS_MAX),
         Measurements::Endless | Measurements::Unknown => return None,
