@@ -118,6 +118,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
     for analysis in context.analyses() {
         if !analysis.missing.is_empty()
             || matches!(analysis.place, AnalysisPlace::Alone | AnalysisPlace::Run)
+            || !(analysis.arguments.iter()).any(|it| it.origin == ArgumentOrigin::Missing)
         {
             continue;
         }

@@ -141,6 +141,11 @@ fn check_declared(context: &Context<'_>, analysis: &AnalysisUse<'_>, findings: &
     // Whatever it is merged with: where it is used, and the templates that it names.
     let mut names = BTreeSet::new();
     add_names(context.sources, object, &mut names);
+    // Most templates use what they declare: only the others are looked for in all places of use.
+    let mut declared_names = declared.iter().filter_map(|it| it.get("name")?.as_str());
+    if declared_names.all(|name| names.contains(name)) {
+        return;
+    }
     for other in context.analyses() {
         let is_merged = other
             .templates
