@@ -137,6 +137,7 @@ fn read_limited(reader: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn named(path: &Path, what: &str) -> io::Error {
+/// An error about a path.
+pub(super) fn named(path: &Path, what: &str) -> io::Error {
     io::Error::other(format!("{}: {what}", path.display()))
 }

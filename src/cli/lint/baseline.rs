@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cli::input::named;
 use crate::lint::Report;
 use crate::source::Sources;
 
@@ -58,8 +59,4 @@ pub(super) fn subtract(path: &Path, sources: &Sources, report: &mut Report) -> i
         );
     }
     Ok(())
-}
-
-fn named(path: &Path, what: &str) -> io::Error {
-    io::Error::other(format!("{}: {what}", path.display()))
 }
