@@ -12,7 +12,8 @@
 //! | 4 | [`engine`] | what a controller decides, as values |
 //! | 5 | [`sim`], [`report`] | a virtual cluster that acts on decisions; what people read |
 //! | 6 | [`lint`] | what a cluster would refuse, and what would hurt; one file a rule |
-//! | 7 | `cli` | the only place that reads files, prints and exits |
+//! | 7 | `live` | the same engine on a real cluster and the wall clock |
+//! | 8 | `cli` | the only place that reads files, prints and exits |
 //!
 //! # Where to change what
 //!
@@ -31,7 +32,7 @@
 //!
 //! # Invariants, said as absences
 //!
-//! Outside `cli` there is no clock, no I/O, no randomness but a given seed, no environment,
+//! Outside `cli` and `live` there is no clock, no I/O, no randomness but a given seed, no environment,
 //! and no iteration in hash order. The same inputs give the same bytes. Nothing that decides
 //! holds a client; nothing in the simulator sleeps; no panic is reachable from input.
 
@@ -46,6 +47,9 @@ pub mod sim;
 pub mod source;
 pub mod spec;
 pub mod time;
+
+#[cfg(feature = "live")]
+pub mod live;
 
 #[cfg(feature = "cli")]
 pub mod cli;

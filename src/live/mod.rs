@@ -1,0 +1,7 @@
+//! The controller on a real cluster: the engine's decisions, carried out on the wall clock.
+//!
+//! ```text
+//! watch -> cache (Observed) -> decide (crate::engine, nothing else decides) -> apply -> record
+//! ```
+//!
+//! One file a stage. Only here and in `cli` are there clients, clocks and sleeps.
