@@ -5,3 +5,5 @@
 //! ```
 //!
 //! One file a stage. Only here and in `cli` are there clients, clocks and sleeps.
+
+pub mod client;
