@@ -7,3 +7,5 @@
 //! One file a stage. Only here and in `cli` are there clients, clocks and sleeps.
 
 pub mod client;
+pub mod providers;
+pub mod redact;

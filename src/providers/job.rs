@@ -99,7 +99,7 @@ pub struct StuckPod {
 
 impl StuckPod {
     /// Whether it will never start by itself.
-    fn is_terminal(&self) -> bool {
+    pub fn is_terminal(&self) -> bool {
         matches!(
             self.reason.as_str(),
             "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName"

@@ -253,7 +253,7 @@ pub(super) fn is_url(text: &str) -> bool {
 }
 
 /// `application/x-www-form-urlencoded`.
-fn form_encoded(text: &str) -> String {
+pub fn form_encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

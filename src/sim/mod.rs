@@ -22,6 +22,7 @@ mod observer;
 pub mod play;
 pub mod pods;
 mod queue;
+pub mod recording;
 mod replica_sets;
 pub mod scenario;
 mod settings;

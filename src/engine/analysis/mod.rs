@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::spec::analysis::Measurement;
 
 pub use decide::decide;
+pub use prepare::REDACTED;
 
 /// A measurement that came back, finished or to be resumed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -13,8 +13,8 @@ use crate::spec::validation::validate_analysis_run;
 /// Measurements kept of each metric unless the spec says otherwise.
 const RETAINED_MEASUREMENTS: usize = 10;
 
-/// What is put in the place of a secret in messages.
-const REDACTED: &str = "*****";
+/// What is put in the place of a secret (argo-rollouts `utils/log`).
+pub const REDACTED: &str = "*****";
 
 /// A run's metrics and rules.
 pub(super) struct Prepared {
