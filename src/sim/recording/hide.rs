@@ -39,9 +39,11 @@ pub(super) fn hidden<T: Clone>(
 
 /// Hides in each metric; whether there was something to hide.
 pub(super) fn hide_all(metrics: &mut [Metric]) -> bool {
-    metrics
-        .iter_mut()
-        .fold(false, |changed, metric| hide(metric) || changed)
+    let mut changed = false;
+    for metric in metrics {
+        changed |= hide(metric);
+    }
+    changed
 }
 
 /// Hides in the metrics of all actions.
@@ -95,12 +97,11 @@ fn hide(metric: &mut Metric) -> bool {
 }
 
 fn hide_headers(headers: &mut [WebMetricHeader]) -> bool {
-    headers
-        .iter_mut()
-        .filter(|header| is_secret_header(&header.key))
-        .fold(false, |changed, header| {
-            hide_text(&mut header.value) || changed
-        })
+    let mut changed = false;
+    for header in headers {
+        changed |= is_secret_header(&header.key) && hide_text(&mut header.value);
+    }
+    changed
 }
 
 fn hide_authentication(authentication: &mut Authentication) -> bool {
