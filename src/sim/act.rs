@@ -10,15 +10,16 @@ use crate::engine::verbs::{self, Patch, Target, Verb, Write};
 use super::apply::{merge_patch, three_way_merge};
 use super::command::Command;
 use super::faults::{Fault, Outage, PodSelection, owning_replica_set};
+use super::metrics::MetricSource;
 use super::observer::Observer;
-use super::pods::{PodLife, PodStart};
+use super::pods::{PodLife, PodModel, PodStart};
 use super::queue::Task;
 use super::replica_sets::under_fault;
 use super::simulation::Simulation;
 use super::store::{Object, kind_of, not_found};
 use super::world::{Kind, ObjectRef};
 
-impl Simulation {
+impl<M: MetricSource, P: PodModel> Simulation<M, P> {
     /// Does something at the present instant.
     ///
     /// # Errors

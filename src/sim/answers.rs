@@ -8,14 +8,15 @@ use crate::providers::{self, job};
 use crate::spec::analysis::{AnalysisRun, Measurement, Metric};
 use crate::time::Duration;
 
-use super::metrics::{MetricAnswer, MetricRequest};
+use super::metrics::{MetricAnswer, MetricRequest, MetricSource};
 use super::observer::Observer;
+use super::pods::PodModel;
 use super::simulation::Simulation;
 use super::store::{Object, kind_of};
 use super::time_fields::TruncateTimes;
 use super::world::{ObjectRef, job_key};
 
-impl Simulation {
+impl<M: MetricSource, P: PodModel> Simulation<M, P> {
     /// A measurement and how long it took.
     pub(super) fn measure(
         &mut self,

@@ -11,14 +11,16 @@ use crate::routers;
 use crate::spec::kubernetes::Service;
 use crate::spec::rollout_status::WeightDestination;
 
+use super::metrics::MetricSource;
 use super::observer::{Change, ChangeKind, Observer};
+use super::pods::PodModel;
 use super::queue::Task;
 use super::simulation::Simulation;
 use super::store::{Object, Written, kind_of, not_found};
 use super::traffic::Traffic;
 use super::world::{Kind, ObjectRef, deployment_key};
 
-impl Simulation {
+impl<M: MetricSource, P: PodModel> Simulation<M, P> {
     /// Does one thing that was decided about `object`.
     ///
     /// # Errors

@@ -10,7 +10,9 @@ use crate::spec::decode::decode;
 use crate::spec::kubernetes::{Deployment, PodTemplate};
 use crate::spec::meta::{IntOrString, ObjectMeta, OwnerReference};
 
+use super::metrics::MetricSource;
 use super::observer::Observer;
+use super::pods::PodModel;
 use super::simulation::Simulation;
 use super::store::Object;
 use super::world::{Kind, ObjectRef};
@@ -18,7 +20,7 @@ use super::world::{Kind, ObjectRef};
 const HASH_LABEL: &str = "pod-template-hash";
 const REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";
 
-impl Simulation {
+impl<M: MetricSource, P: PodModel> Simulation<M, P> {
     pub(super) fn reconcile_deployment(&mut self, object: &ObjectRef, observer: &mut dyn Observer) {
         let Some(Object::Other { key: _, value }) = self.store.get(object) else {
             return;

@@ -6,7 +6,9 @@ use crate::engine::analysis::{self, MeasurementAnswer};
 use crate::engine::{Action, Decision, Event, experiment, rollout};
 use crate::time::{Duration, Timestamp};
 
+use super::metrics::MetricSource;
 use super::observer::{DecisionRecord, Observer};
+use super::pods::PodModel;
 use super::queue::Task;
 use super::simulation::Simulation;
 use super::store::Object;
@@ -20,7 +22,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// Rounds of measurements in one reconciliation of a run; more means that the run never settles.
 const MAX_ROUNDS: usize = 8;
 
-impl Simulation {
+impl<M: MetricSource, P: PodModel> Simulation<M, P> {
     pub(super) fn reconcile_rollout(&mut self, object: &ObjectRef, observer: &mut dyn Observer) {
         let Some(Object::Rollout(rollout)) = self.store.get(object) else {
             return;

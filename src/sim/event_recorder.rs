@@ -21,12 +21,12 @@ const SECONDS_PER_TOKEN: f64 = 300.0;
 /// Bound on what is kept for an object; beyond it the record starts afresh.
 const REMEMBERED: usize = 4096;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct EventRecorder {
     objects: BTreeMap<ObjectRef, Record>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Record {
     normal: Bucket,
     warning: Bucket,
@@ -34,13 +34,13 @@ struct Record {
     stored: BTreeSet<(bool, String, String)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Bucket {
     tokens: f64,
     filled_at: Timestamp,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Similar {
     messages: BTreeSet<String>,
     last: Timestamp,

@@ -118,7 +118,7 @@ pub(super) fn owning_replica_set(pod: &Pod) -> Option<&str> {
 }
 
 /// What is wrong at present.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Faults {
     pub pods: Vec<(PodSelection, PodFaultEffect)>,
     pub outages: Vec<Outage>,

@@ -8,8 +8,9 @@ use crate::engine::Pod;
 use crate::spec::meta::{ObjectMeta, OwnerReference};
 use crate::time::Duration;
 
+use super::metrics::MetricSource;
 use super::observer::Observer;
-use super::pods::JobRun;
+use super::pods::{JobRun, PodModel};
 use super::queue::Task;
 use super::simulation::Simulation;
 use super::store::Object;
@@ -23,7 +24,7 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(360);
 /// Attempts looked at; each takes at least ten seconds.
 const MAX_ATTEMPTS: i64 = 10_000;
 
-impl Simulation {
+impl<M: MetricSource, P: PodModel> Simulation<M, P> {
     /// Starts the command of a new Job.
     pub(super) fn reconcile_job(&mut self, object: &ObjectRef, observer: &mut dyn Observer) {
         let Some(Object::Other { key: _, value }) = self.store.get(object) else {

@@ -19,6 +19,16 @@ pub trait MetricSource {
     fn time_passes(&mut self, _now: Timestamp, _world: &World) {}
 }
 
+impl<M: MetricSource + ?Sized> MetricSource for Box<M> {
+    fn measure(&mut self, request: &MetricRequest<'_>) -> MetricAnswer {
+        self.as_mut().measure(request)
+    }
+
+    fn time_passes(&mut self, now: Timestamp, world: &World) {
+        self.as_mut().time_passes(now, world);
+    }
+}
+
 /// A measurement to be taken.
 #[derive(Debug, Clone, Copy)]
 pub struct MetricRequest<'a> {

@@ -1,8 +1,6 @@
 //! Playing a scenario: objects and events in, timeline, totals and verdicts out.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -197,40 +195,73 @@ pub fn play_with_traces(
     scenario: &Scenario,
     traces: &Store,
 ) -> Result<Play, String> {
-    let (namespace, name) = choose_rollout(objects, scenario)?;
-    let mut settings = Settings::default();
-    settings.seed = scenario.seed.unwrap_or(settings.seed);
-    let cluster = &scenario.cluster;
-    settings.pod_ready_after = cluster
-        .pod_ready_after
-        .map_or(settings.pod_ready_after, |it| it.0);
-    settings.router_lag = cluster.router_lag.map_or(settings.router_lag, |it| it.0);
-    settings.reconcile_delay = cluster
-        .reconcile_delay
-        .map_or(settings.reconcile_delay, |it| it.0);
-    let seed = settings.seed;
-    let telemetry = Telemetry::new(scenario, (&namespace, &name), seed, objects, traces)?
-        .map(|telemetry| Rc::new(RefCell::new(telemetry)));
-    let metrics = ScenarioMetrics::new(&namespace, &name, &scenario.metrics, telemetry.clone());
-    let simulation = Simulation::new(settings, Box::new(metrics), Box::new(SteadyPods::default()));
-    let mut player = Player {
-        recorder: Recorder::new(&namespace, &name),
-        simulation,
-        namespace,
-        name,
-        origin: Timestamp::from_secs(0),
-        released: false,
-        last_key: String::new(),
-        last_key_at: Timestamp::from_secs(0),
-        telemetry,
-    };
-    player.set_up(objects)?;
-    let checks = player.run(scenario);
-    Ok(player.finish(seed, checks))
+    let player = Player::new(objects, scenario, traces)?;
+    Ok(player.play(scenario, scenario.seed.unwrap_or_default()))
 }
 
+/// A scenario and objects that are at rest before the release, to be played with many seeds.
+///
+/// What does not depend on chance is done once: objects are read and applied, the first version is
+/// deployed, queries are looked through. Playing it leaves it as it is, so threads may share it.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    scenario: Scenario,
+    player: Player,
+}
+
+impl Prepared {
+    /// Gets everything ready; the scenario's own seed does not matter.
+    ///
+    /// # Errors
+    /// See [`play`].
+    pub fn new(objects: &[Value], scenario: &Scenario, traces: &Store) -> Result<Self, String> {
+        Ok(Self {
+            scenario: scenario.clone(),
+            player: Player::new(objects, scenario, traces)?,
+        })
+    }
+
+    /// The same as [`play_with_traces`] of the scenario with this seed.
+    pub fn play(&self, seed: u64) -> Play {
+        self.player.clone().play(&self.scenario, seed)
+    }
+
+    /// The same end as that of [`Prepared::play`], in less time, without the story.
+    pub fn outcome(&self, seed: u64) -> Row {
+        let mut player = self.player.clone();
+        player.recorder.tells = false;
+        let Play {
+            namespace: _,
+            rollout: _,
+            seed: _,
+            timeline: _,
+            outcome,
+            totals,
+            samples: _,
+            checks: _,
+            notes: _,
+            explanations: _,
+        } = player.play(&self.scenario, seed);
+        Row {
+            seed,
+            outcome,
+            totals,
+        }
+    }
+}
+
+/// What came of one of many runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    pub seed: u64,
+    pub outcome: Outcome,
+    pub totals: Totals,
+}
+
+#[derive(Debug, Clone)]
 struct Player {
-    simulation: Simulation,
+    simulation: Simulation<ScenarioMetrics, SteadyPods>,
     recorder: Recorder,
     namespace: String,
     name: String,
@@ -239,10 +270,43 @@ struct Player {
     /// Phase, step and pauses, and since when they have been the same.
     last_key: String,
     last_key_at: Timestamp,
-    telemetry: Option<Rc<RefCell<Telemetry>>>,
 }
 
 impl Player {
+    /// Deploys the first version and waits until it is at rest. Nothing of that depends on the seed.
+    fn new(objects: &[Value], scenario: &Scenario, traces: &Store) -> Result<Self, String> {
+        let (namespace, name) = choose_rollout(objects, scenario)?;
+        let mut settings = Settings::default();
+        let cluster = &scenario.cluster;
+        settings.pod_ready_after = cluster
+            .pod_ready_after
+            .map_or(settings.pod_ready_after, |it| it.0);
+        settings.router_lag = cluster.router_lag.map_or(settings.router_lag, |it| it.0);
+        settings.reconcile_delay = cluster
+            .reconcile_delay
+            .map_or(settings.reconcile_delay, |it| it.0);
+        let telemetry = Telemetry::new(scenario, (&namespace, &name), objects, traces)?;
+        let metrics = ScenarioMetrics::new(&namespace, &name, &scenario.metrics, telemetry);
+        let mut player = Self {
+            recorder: Recorder::new(&namespace, &name),
+            simulation: Simulation::new(settings, metrics, SteadyPods::default()),
+            namespace,
+            name,
+            origin: Timestamp::from_secs(0),
+            released: false,
+            last_key: String::new(),
+            last_key_at: Timestamp::from_secs(0),
+        };
+        player.set_up(objects)?;
+        Ok(player)
+    }
+
+    fn play(mut self, scenario: &Scenario, seed: u64) -> Play {
+        self.start_traffic(seed);
+        let checks = self.run(scenario);
+        self.finish(seed, checks)
+    }
+
     fn set_up(&mut self, objects: &[Value]) -> Result<(), String> {
         // What others refer to comes first, as a careful user would apply it.
         let order = |object: &&Value| match text(object, "/kind") {
@@ -273,13 +337,19 @@ impl Player {
                 break;
             }
         }
-        let mut whole = (self.simulation.now() + Duration::from_millis(999)).truncate_to_seconds();
+        let whole = (self.simulation.now() + Duration::from_millis(999)).truncate_to_seconds();
         self.simulation.run_until(whole, &mut self.recorder);
-        if let Some(telemetry) = &self.telemetry {
-            let mut telemetry = telemetry.borrow_mut();
-            let started = whole;
+        Ok(())
+    }
+
+    /// Lets requests come, drawn with this seed, for as long as they should have come before the
+    /// release; then everything is recorded.
+    fn start_traffic(&mut self, seed: u64) {
+        let started = self.simulation.now();
+        let mut whole = started;
+        if let Some(telemetry) = &mut self.simulation.metrics.telemetry {
             whole = started + telemetry.history();
-            telemetry.start(started, whole, self.simulation.world());
+            telemetry.start(seed, started, whole, &self.simulation.store.world);
         }
         self.simulation.run_until(whole, &mut self.recorder);
         self.origin = whole;
@@ -294,7 +364,6 @@ impl Player {
             );
             self.recorder.problem(whole, text);
         }
-        Ok(())
     }
 
     fn rollout(&self) -> Option<&Rollout> {
@@ -742,7 +811,7 @@ impl Player {
     }
 
     /// Holds an expectation against the present state.
-    fn check(&self, expectation: &Expectation) -> Check {
+    fn check(&mut self, expectation: &Expectation) -> Check {
         let mut expected = Vec::new();
         let mut found = Vec::new();
         let mut passed = true;
@@ -877,7 +946,7 @@ impl Player {
         }
     }
 
-    fn totals(&self) -> Totals {
+    fn totals(&mut self) -> Totals {
         let promoted_at = self
             .recorder
             .entries
@@ -933,9 +1002,9 @@ impl Player {
         }
     }
 
-    fn traffic_totals(&self) -> Option<TrafficTotals> {
-        let mut telemetry = self.telemetry.as_ref()?.borrow_mut();
-        telemetry.totals(self.simulation.now())
+    fn traffic_totals(&mut self) -> Option<TrafficTotals> {
+        let now = self.simulation.now();
+        self.simulation.metrics.telemetry.as_mut()?.totals(now)
     }
 
     fn verdict(&self, rollout: &Rollout) -> Verdict {
@@ -971,7 +1040,7 @@ impl Player {
         }
     }
 
-    fn finish(self, seed: u64, checks: Vec<Check>) -> Play {
+    fn finish(mut self, seed: u64, checks: Vec<Check>) -> Play {
         let rollout = self.rollout().cloned().unwrap_or_default();
         let outcome = Outcome {
             verdict: self.verdict(&rollout),
@@ -983,8 +1052,9 @@ impl Player {
         let totals = self.totals();
         let mut timeline = self.recorder.entries;
         let mut notes = Vec::new();
-        if let Some(telemetry) = &self.telemetry {
-            let telemetry = telemetry.borrow();
+        if let Some(telemetry) = &self.simulation.metrics.telemetry
+            && self.recorder.tells
+        {
             notes = telemetry.notes();
             timeline.extend(telemetry.entries());
             // What caused a change stands before the change.

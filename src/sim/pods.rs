@@ -15,6 +15,16 @@ pub trait PodModel {
     fn run_job(&mut self, spec: &Value, random: &mut ChaCha8Rng) -> JobRun;
 }
 
+impl<P: PodModel + ?Sized> PodModel for Box<P> {
+    fn start(&mut self, pod: &mut PodStart<'_>) -> PodLife {
+        self.as_mut().start(pod)
+    }
+
+    fn run_job(&mut self, spec: &Value, random: &mut ChaCha8Rng) -> JobRun {
+        self.as_mut().run_job(spec, random)
+    }
+}
+
 /// A pod that was just created.
 pub struct PodStart<'a> {
     pub namespace: &'a str,

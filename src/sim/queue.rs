@@ -45,7 +45,7 @@ pub(super) struct PodId {
 }
 
 /// Tasks in the order of their time, those of one instant in the order of their insertion.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Queue {
     tasks: BTreeMap<(Timestamp, u64), Task>,
     /// Where each object's reconciliation stands: at most one is due, as in a work queue.

@@ -7,8 +7,9 @@ use crate::spec::meta::{ObjectMeta, OwnerReference};
 use crate::time::{Duration, Timestamp};
 
 use super::faults::PodFaultEffect;
+use super::metrics::MetricSource;
 use super::observer::Observer;
-use super::pods::{PodLife, PodStart};
+use super::pods::{PodLife, PodModel, PodStart};
 use super::queue::{PodId, Task};
 use super::simulation::Simulation;
 use super::store::{Object, mix, short_code};
@@ -30,7 +31,7 @@ pub(super) struct PodRecord {
     pub token: u32,
 }
 
-impl Simulation {
+impl<M: MetricSource, P: PodModel> Simulation<M, P> {
     /// Makes or removes pods, and writes the status of what was there before: the effect of its own
     /// deeds is seen when it is woken by them.
     pub(super) fn reconcile_replica_set(

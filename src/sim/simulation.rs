@@ -20,14 +20,15 @@ use super::settings::Settings;
 use super::store::{Object, Store, Written, mix};
 use super::world::{Kind, ObjectRef, World};
 
-/// A virtual cluster with a rollout controller.
-pub struct Simulation {
+/// A virtual cluster with a rollout controller. What it is made of is shared, so that copies are cheap.
+#[derive(Debug, Clone)]
+pub struct Simulation<M = Box<dyn MetricSource>, P = Box<dyn PodModel>> {
     pub(super) settings: Settings,
     pub(super) now: Timestamp,
     pub(super) store: Store,
     pub(super) queue: Queue,
-    pub(super) metrics: Box<dyn MetricSource>,
-    pub(super) pod_model: Box<dyn PodModel>,
+    pub(super) metrics: M,
+    pub(super) pod_model: P,
     pub(super) faults: Faults,
     pub(super) events: EventRecorder,
     /// How the present pods of ReplicaSets live, by uid.
@@ -51,12 +52,8 @@ pub struct Simulation {
     pub(super) controller_epoch: u32,
 }
 
-impl Simulation {
-    pub fn new(
-        settings: Settings,
-        metrics: Box<dyn MetricSource>,
-        pod_model: Box<dyn PodModel>,
-    ) -> Self {
+impl<M: MetricSource, P: PodModel> Simulation<M, P> {
+    pub fn new(settings: Settings, metrics: M, pod_model: P) -> Self {
         Self {
             now: settings.start,
             store: Store::new(settings.seed),

@@ -48,7 +48,7 @@ pub(super) struct Written {
 }
 
 /// The objects and the counters that stamp them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Store {
     pub world: World,
     cluster_templates: BTreeMap<String, Arc<ClusterAnalysisTemplate>>,

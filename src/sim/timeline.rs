@@ -110,10 +110,13 @@ fn as_seconds<S: serde::Serializer>(at: &Duration, serializer: S) -> Result<S::O
 }
 
 /// Records one rollout's timeline, from [`Recorder::start`] on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Recorder {
     namespace: String,
     rollout: String,
+    /// Whether the story is told. Otherwise entries only say when there was a promotion or an abort,
+    /// and why is not explained.
+    pub tells: bool,
     /// The instant of the release; before it nothing is recorded.
     origin: Option<Timestamp>,
     /// The version that was current before the release.
@@ -130,7 +133,6 @@ pub struct Recorder {
     pub explanations: Vec<Explanation>,
     /// The latest phase of the run that measured a metric, by metric.
     pub run_phases: BTreeMap<String, AnalysisPhase>,
-    metrics_of_runs: BTreeMap<String, Vec<String>>,
     pub measurements: usize,
 }
 
@@ -139,6 +141,7 @@ impl Recorder {
         Self {
             namespace: namespace.to_owned(),
             rollout: rollout.to_owned(),
+            tells: true,
             origin: None,
             old_hash: String::new(),
             release_seen: false,
@@ -151,7 +154,6 @@ impl Recorder {
             samples: Vec::new(),
             explanations: Vec::new(),
             run_phases: BTreeMap::new(),
-            metrics_of_runs: BTreeMap::new(),
             measurements: 0,
         }
     }
@@ -168,12 +170,16 @@ impl Recorder {
 
     /// Notes what a user or the scenario does.
     pub fn user(&mut self, now: Timestamp, text: impl Into<String>) {
-        self.note(now, EntryKind::User, text.into());
+        if self.tells {
+            self.note(now, EntryKind::User, text.into());
+        }
     }
 
     /// Notes something that went wrong.
     pub fn problem(&mut self, now: Timestamp, text: impl Into<String>) {
-        self.note(now, EntryKind::Problem, text.into());
+        if self.tells {
+            self.note(now, EntryKind::Problem, text.into());
+        }
     }
 
     fn note(&mut self, now: Timestamp, kind: EntryKind, text: String) {
@@ -230,6 +236,15 @@ impl Recorder {
         let previous = self.previous.replace(rollout.clone());
         let Some(previous) = previous else { return };
         let (old, new) = (&previous.status, &rollout.status);
+        if !self.tells {
+            if new.stable_rs != old.stable_rs {
+                self.note(now, EntryKind::Promotion, String::new());
+            }
+            if new.abort != old.abort {
+                self.note(now, EntryKind::Abort, String::new());
+            }
+            return;
+        }
         self.note_step(now, rollout, old, new);
         self.note_weights(now, old, new);
         self.note_pauses(now, rollout, old, new);
@@ -373,6 +388,9 @@ impl Recorder {
             return;
         }
         let old = self.sets.insert(name.to_owned(), new.clone());
+        if !self.tells {
+            return;
+        }
         let (old_size, old_ready) =
             old.map_or((0, 0), |old| (old.replicas, old.status.ready_replicas));
         let who = self.version(new.hash());
@@ -390,6 +408,9 @@ impl Recorder {
     }
 
     fn service_changed(&mut self, now: Timestamp, name: &str, place: &Namespace) {
+        if !self.tells {
+            return;
+        }
         let Some(service) = place.observed.services.get(name) else {
             return;
         };
@@ -411,6 +432,17 @@ impl Recorder {
             return;
         };
         let phase = run.status.phase;
+        if !self.tells {
+            for metric in &run.spec.metrics {
+                match self.run_phases.get_mut(&metric.name) {
+                    Some(known) => *known = phase,
+                    None => {
+                        self.run_phases.insert(metric.name.clone(), phase);
+                    }
+                }
+            }
+            return;
+        }
         let names: Vec<String> = run
             .spec
             .metrics
@@ -421,7 +453,6 @@ impl Recorder {
             self.run_phases.insert(metric.clone(), phase);
         }
         let old = self.phases.insert(name.to_owned(), phase);
-        self.metrics_of_runs.insert(name.to_owned(), names.clone());
         let kind = run
             .metadata
             .labels
@@ -447,6 +478,9 @@ impl Recorder {
     }
 
     fn experiment_changed(&mut self, now: Timestamp, name: &str, place: &Namespace) {
+        if !self.tells {
+            return;
+        }
         let Some(experiment) = place.observed.experiments.get(name) else {
             return;
         };
@@ -461,7 +495,9 @@ impl Recorder {
     }
 
     fn explain<S>(&mut self, now: Timestamp, object: &ObjectRef, decision: &Decision<S>) {
-        let Some(origin) = self.origin else { return };
+        let (Some(origin), true) = (self.origin, self.tells) else {
+            return;
+        };
         let Decision {
             status,
             actions,
@@ -528,7 +564,8 @@ impl Observer for Recorder {
         let told = event.reason == "RolloutAborted"
             || event.reason.starts_with("AnalysisRun")
             || event.reason.starts_with("Metric");
-        if event.kind == EventKind::Warning
+        if self.tells
+            && event.kind == EventKind::Warning
             && outcome == EventOutcome::Stored
             && object.kind == Kind::Rollout
             && object.name == self.rollout
@@ -563,6 +600,9 @@ impl Observer for Recorder {
         if self.origin.is_some() {
             self.measurements = self.measurements.saturating_add(1);
         }
+        if !self.tells {
+            return;
+        }
         let value = if result.value.is_empty() {
             String::new()
         } else {
@@ -582,6 +622,9 @@ impl Observer for Recorder {
     }
 
     fn failed(&mut self, now: Timestamp, object: &ObjectRef, reason: &str) {
+        if !self.tells {
+            return;
+        }
         let text = format!("{object}: {reason}");
         let repeated = self
             .entries

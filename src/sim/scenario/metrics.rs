@@ -1,8 +1,6 @@
 //! Metric answers of a scenario.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use serde_json::{Value, json};
 
@@ -22,6 +20,7 @@ use super::MetricScript;
 const MAX_FIELD_DEPTH: usize = 16;
 
 /// Answers by script; a metric without one answers as a healthy service would.
+#[derive(Debug, Clone)]
 pub(in crate::sim) struct ScenarioMetrics {
     namespace: String,
     rollout: String,
@@ -33,7 +32,7 @@ pub(in crate::sim) struct ScenarioMetrics {
     old_hash: Option<String>,
     healthy: BTreeMap<String, Value>,
     /// Answers Prometheus metrics without a script.
-    telemetry: Option<Rc<RefCell<Telemetry>>>,
+    pub(in crate::sim) telemetry: Option<Telemetry>,
 }
 
 impl ScenarioMetrics {
@@ -41,7 +40,7 @@ impl ScenarioMetrics {
         namespace: &str,
         rollout: &str,
         scripts: &BTreeMap<String, MetricScript>,
-        telemetry: Option<Rc<RefCell<Telemetry>>>,
+        telemetry: Option<Telemetry>,
     ) -> Self {
         let mut release = BTreeMap::new();
         let mut others = BTreeMap::new();
@@ -97,9 +96,9 @@ impl MetricSource for ScenarioMetrics {
     fn measure(&mut self, request: &MetricRequest<'_>) -> MetricAnswer {
         if !self.scripted.contains(&request.metric.name) {
             if let (Some(telemetry), Some(prometheus)) =
-                (&self.telemetry, &request.metric.provider.prometheus)
+                (&mut self.telemetry, &request.metric.provider.prometheus)
             {
-                return telemetry.borrow_mut().measure(request, prometheus);
+                return telemetry.measure(request, prometheus);
             }
             return self.healthy_answer(request);
         }
@@ -111,8 +110,8 @@ impl MetricSource for ScenarioMetrics {
     }
 
     fn time_passes(&mut self, now: Timestamp, world: &World) {
-        if let Some(telemetry) = &self.telemetry {
-            telemetry.borrow_mut().time_passes(now, world);
+        if let Some(telemetry) = &mut self.telemetry {
+            telemetry.time_passes(now, world);
         }
     }
 }

@@ -92,6 +92,7 @@ fn same<'a, T: 'a>(known: &[Arc<T>], present: impl ExactSizeIterator<Item = &'a 
 }
 
 /// All that counts requests.
+#[derive(Debug, Clone)]
 pub(super) struct Fleet {
     model: TrafficModel,
     namespace: String,
@@ -110,6 +111,7 @@ pub(super) struct Fleet {
     unserved: Vec<(String, String, f64)>,
 }
 
+#[derive(Debug, Clone)]
 struct PodState {
     hash: String,
     exists: bool,
@@ -124,6 +126,7 @@ struct PodState {
     dice: Dice,
 }
 
+#[derive(Debug, Clone)]
 struct Gateway {
     variables: Variables,
     error_code: u16,
@@ -132,12 +135,12 @@ struct Gateway {
 }
 
 impl Fleet {
-    pub fn new(model: TrafficModel, namespace: &str, rollout: &str, seed: u64) -> Self {
+    pub fn new(model: TrafficModel, namespace: &str, rollout: &str) -> Self {
         Self {
             model,
             namespace: namespace.to_owned(),
             rollout: rollout.to_owned(),
-            seed,
+            seed: 0,
             old_hash: String::new(),
             surroundings: Surroundings::default(),
             versions: BTreeMap::new(),
@@ -147,8 +150,10 @@ impl Fleet {
         }
     }
 
-    /// Takes the version that is stable now for the one before the release.
-    pub fn start(&mut self, world: &World) {
+    /// Takes the version that is stable now for the one before the release. `seed` is that of all
+    /// counts.
+    pub fn start(&mut self, seed: u64, world: &World) {
+        self.seed = seed;
         if let Some(rollout) = world.rollout(&self.namespace, &self.rollout) {
             self.old_hash.clone_from(&rollout.status.stable_rs);
         }

@@ -61,6 +61,7 @@ const RETENTION: Duration = Duration::from_secs(2 * 3600);
 const SHORTEST_HISTORY: Duration = Duration::from_secs(5 * 60);
 
 /// The traffic of a scenario as seen by Prometheus.
+#[derive(Debug, Clone)]
 pub(super) struct Telemetry {
     /// None where the scenario only brings series.
     traffic: Option<Traffic>,
@@ -76,6 +77,7 @@ pub(super) struct Telemetry {
     empty: BTreeMap<String, String>,
 }
 
+#[derive(Debug, Clone)]
 struct Traffic {
     curve: Curve,
     interval: Duration,
@@ -92,6 +94,7 @@ struct Traffic {
 }
 
 /// From when traffic runs on.
+#[derive(Debug, Clone)]
 struct Clock {
     /// The release.
     origin: Timestamp,
@@ -120,7 +123,6 @@ impl Telemetry {
     pub fn new(
         scenario: &Scenario,
         (namespace, rollout): (&str, &str),
-        seed: u64,
         objects: &[Value],
         traces: &Store,
     ) -> Result<Option<Self>, String> {
@@ -163,7 +165,7 @@ impl Telemetry {
                 history: model.history.map_or(default_history, |history| history.0),
                 retention: RETENTION.max(needs.reach + interval + interval),
                 catalogue: Catalogue::new(conventions::instruments(names), needs),
-                fleet: Fleet::new(model.clone(), namespace, rollout, seed),
+                fleet: Fleet::new(model.clone(), namespace, rollout),
                 ledger: Ledger::default(),
                 changes,
                 clock: None,
@@ -187,8 +189,8 @@ impl Telemetry {
             .map_or(Duration::ZERO, |traffic| traffic.history)
     }
 
-    /// Starts the traffic; the release will be at `origin`.
-    pub fn start(&mut self, now: Timestamp, origin: Timestamp, world: &World) {
+    /// Starts the traffic, drawn with this seed; the release will be at `origin`.
+    pub fn start(&mut self, seed: u64, now: Timestamp, origin: Timestamp, world: &World) {
         self.origin = Some(origin);
         let shift = server::millis(origin);
         self.store.append_all(&self.given, i64::MIN, shift);
@@ -200,7 +202,7 @@ impl Telemetry {
                 next_drop: now + traffic.retention + traffic.retention,
                 pending: 0.0,
             });
-            traffic.fleet.start(world);
+            traffic.fleet.start(seed, world);
             traffic.observe(world, &mut self.store);
         }
     }

@@ -1,18 +1,16 @@
 //! Queries as users write them, on the traffic of small rollouts.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use serde_json::{Value, json};
 
 use super::Telemetry;
 use crate::promql::Store;
-use crate::sim::play::{Play, play};
+use crate::sim::play::{Play, Prepared, play};
 use crate::sim::pods::SteadyPods;
 use crate::sim::scenario::Scenario;
 use crate::sim::scenario::metrics::ScenarioMetrics;
-use crate::sim::{Command, NoObserver, Settings, Simulation};
+use crate::sim::{Command, MetricSource, NoObserver, Settings, Simulation};
 use crate::time::Duration;
 
 /// A canary that stays at 25 % for long, and asks these queries once, after 4 minutes and 10
@@ -447,6 +445,51 @@ fn chance_is_that_of_the_seed() {
 }
 
 #[test]
+fn a_prepared_scenario_plays_as_one_that_is_played_at_once() {
+    let queries = [
+        "sum(rate(http_requests_total{code=\"500\"}[1m])) / sum(rate(http_requests_total[1m]))",
+        "histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket[1m])))",
+        "sum(irate(http_requests_total[5m]))",
+    ];
+    let variants = [
+        json!({}),
+        json!({"noise": "poisson"}),
+        json!({"noise": "poisson", "metrics": ["istio", "plain"], "scrapeInterval": "10s"}),
+    ];
+    let happenings = [
+        json!({"until": "30m"}),
+        json!({"events": [{"at": "90s", "crashPods": {"count": 1, "readyAgainAfter": "20s"}}]}),
+        json!({"cluster": {"routerLag": "7s"}, "events": [{"at": "5m", "abort": true}]}),
+        json!({"expect": [{"by": "20m", "weight": 100}, {"at": "3m", "weight": 25}]}),
+    ];
+    for (variant, happening) in variants
+        .iter()
+        .zip(happenings.iter().cycle())
+        .chain(happenings.iter().map(|happening| (&variants[1], happening)))
+    {
+        let routing = (*happening != happenings[0]).then(nginx).flatten();
+        let mut objects = objects(&queries, routing);
+        let condition = json!("result[0] < 30.001");
+        objects[3]["spec"]["metrics"][2]["successCondition"] = condition;
+        let mut scenario = traffic(variant.clone());
+        merge(&mut scenario, happening.clone());
+        let read = |scenario: &Value| serde_json::from_value(scenario.clone()).expect("a scenario");
+        let prepared = Prepared::new(&objects, &read(&scenario), &Store::new()).expect("it plays");
+        for seed in [0, 1, 7, u64::MAX] {
+            merge(&mut scenario, json!({"seed": seed}));
+            let at_once = play(&objects, &read(&scenario)).expect("it plays");
+            assert_eq!(prepared.play(seed), at_once, "{scenario}");
+            let row = prepared.outcome(seed);
+            assert_eq!(
+                (row.seed, &row.outcome, &row.totals),
+                (seed, &at_once.outcome, &at_once.totals),
+                "{scenario}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_failing_query_is_an_error_as_of_a_server() {
     let queries = [
         "sum(rate(a[1m])",
@@ -494,17 +537,11 @@ fn ranges_are_asked_for() {
 fn memory_does_not_grow_with_time() {
     let objects = objects(&["sum(rate(http_requests_total[5m]))"], nginx());
     let scenario: Scenario = serde_json::from_value(traffic(json!({}))).expect("a scenario");
-    let telemetry = Telemetry::new(&scenario, ("default", "web"), 0, &objects, &Store::new())
+    let telemetry = Telemetry::new(&scenario, ("default", "web"), &objects, &Store::new())
         .expect("no series to read")
         .expect("traffic");
-    let telemetry = Rc::new(RefCell::new(telemetry));
-    let scripts = BTreeMap::new();
-    let metrics = ScenarioMetrics::new("default", "web", &scripts, Some(telemetry.clone()));
-    let mut simulation = Simulation::new(
-        Settings::default(),
-        Box::new(metrics),
-        Box::new(SteadyPods::default()),
-    );
+    let metrics = ScenarioMetrics::new("default", "web", &BTreeMap::new(), Some(telemetry));
+    let mut simulation = Simulation::new(Settings::default(), metrics, SteadyPods::default());
     for object in objects {
         let namespace = "default".to_owned();
         simulation
@@ -513,24 +550,25 @@ fn memory_does_not_grow_with_time() {
     }
     let start = simulation.now() + Duration::from_secs(60);
     simulation.run_until(start, &mut NoObserver);
-    telemetry
-        .borrow_mut()
-        .start(start, start, simulation.world());
+    let Simulation { metrics, store, .. } = &mut simulation;
+    let telemetry = metrics.telemetry.as_mut().expect("telemetry");
+    telemetry.start(0, start, start, &store.world);
     let mut samples = Vec::new();
     for hour in 1..=24 {
         let now = start + Duration::from_secs(hour * 3600);
         simulation.run_until(now, &mut NoObserver);
-        telemetry.borrow_mut().time_passes(now, simulation.world());
-        samples.push(telemetry.borrow().store.sample_count());
+        let Simulation { metrics, store, .. } = &mut simulation;
+        metrics.time_passes(now, &store.world);
+        let telemetry = metrics.telemetry.as_ref().expect("telemetry");
+        samples.push(telemetry.store.sample_count());
     }
     // 4 pods with 2 series each; kept for 2 to 4 hours.
     let most = samples.iter().max().copied().unwrap_or_default();
     assert!(most <= 8 * (4 * 240 + 2), "{samples:?}");
     let least_later = samples.iter().skip(3).min().copied().unwrap_or_default();
     assert!(least_later >= 8 * 2 * 240, "{samples:?}");
-    let still_counted = telemetry
-        .borrow_mut()
-        .totals(simulation.now())
-        .expect("totals");
+    let now = simulation.now();
+    let telemetry = simulation.metrics.telemetry.as_mut().expect("telemetry");
+    let still_counted = telemetry.totals(now).expect("totals");
     assert!((still_counted.requests - 24.0 * 360_000.0).abs() < 1.0);
 }
