@@ -2,7 +2,7 @@
 
 use std::io;
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
 use super::Outcome;
@@ -47,7 +47,7 @@ pub(super) fn completions(arguments: &CompletionsArguments) -> io::Result<Outcom
     let mut out = Vec::new();
     clap_complete::generate(
         arguments.shell,
-        &mut super::Arguments::command(),
+        &mut super::command(),
         "rollproof",
         &mut out,
     );
@@ -57,7 +57,7 @@ pub(super) fn completions(arguments: &CompletionsArguments) -> io::Result<Outcom
 
 pub(super) fn man(_arguments: &ManArguments) -> io::Result<Outcome> {
     let mut out = Vec::new();
-    clap_mangen::Man::new(super::Arguments::command()).render(&mut out)?;
+    clap_mangen::Man::new(super::command()).render(&mut out)?;
     super::print(&String::from_utf8_lossy(&out))?;
     Ok(Outcome::Clean)
 }

@@ -6,6 +6,8 @@
 mod explain;
 mod input;
 mod lint;
+#[cfg(feature = "live")]
+mod live;
 mod lsp;
 mod manual;
 mod problems;
@@ -18,7 +20,7 @@ use std::io::{IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::report::timeline::Look;
 
@@ -37,6 +39,10 @@ pub(crate) struct Arguments {
     /// When to use colours.
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
     color: Colour,
+
+    #[cfg(feature = "live")]
+    #[command(flatten)]
+    connection: live::Connection,
 }
 
 #[derive(Debug, Subcommand)]
@@ -50,6 +56,9 @@ enum Command {
     Schema(manual::SchemaArguments),
     Completions(manual::CompletionsArguments),
     Man(manual::ManArguments),
+    #[cfg(feature = "live")]
+    #[command(flatten)]
+    Live(live::Command),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -72,7 +81,10 @@ pub(crate) enum Outcome {
 
 /// Parses the command line, runs the command, and gives its exit code.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::from_arg_matches(&command().get_matches()) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
     match catch_unwind(AssertUnwindSafe(|| run(&arguments))) {
         Ok(Ok(Outcome::Clean)) => ExitCode::SUCCESS,
         Ok(Ok(Outcome::Findings)) => ExitCode::from(1),
@@ -90,7 +102,20 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The command line as it is parsed, helped with and completed.
+fn command() -> clap::Command {
+    let command = Arguments::command();
+    #[cfg(feature = "live")]
+    let command = live::name_by_link(live::keep_off_other_commands(command));
+    command
+}
+
 fn run(arguments: &Arguments) -> std::io::Result<Outcome> {
+    #[cfg(feature = "live")]
+    if !arguments.connection.is_empty() && !matches!(arguments.command, Command::Live(_)) {
+        eprintln!("error: this command is about files: it talks to no cluster, so leave out which");
+        return Ok(Outcome::WrongUse);
+    }
     let look = look(arguments.color);
     match &arguments.command {
         Command::Simulate(arguments) => simulate::run(arguments, look),
@@ -102,6 +127,8 @@ fn run(arguments: &Arguments) -> std::io::Result<Outcome> {
         Command::Schema(arguments) => manual::schema(arguments),
         Command::Completions(arguments) => manual::completions(arguments),
         Command::Man(arguments) => manual::man(arguments),
+        #[cfg(feature = "live")]
+        Command::Live(command) => live::run(command, &arguments.connection),
     }
 }
 

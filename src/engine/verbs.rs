@@ -46,6 +46,50 @@ pub enum Verb {
     RetryExperiment {
         name: Option<String>,
     },
+    /// Sets `spec.replicas`.
+    Scale {
+        replicas: i32,
+    },
+}
+
+/// What [`writes`] looks at, besides the command itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Not even the Rollout.
+    Nothing,
+    Rollout,
+    /// The Rollout, and its workload where it refers to one.
+    Workload,
+    /// The Rollout and its ReplicaSets.
+    ReplicaSets,
+}
+
+impl Verb {
+    /// What has to be read before [`writes`] is asked.
+    pub fn reading(&self) -> Reading {
+        match self {
+            Verb::SetImage {
+                container: _,
+                image: _,
+            } => Reading::Workload,
+            Verb::Promote
+            | Verb::PromoteFull
+            | Verb::SkipCurrentStep
+            | Verb::SkipAllSteps
+            | Verb::TerminateAnalysis { name: None }
+            | Verb::TerminateExperiment { name: None }
+            | Verb::RetryExperiment { name: None } => Reading::Rollout,
+            Verb::Undo { revision: _ } => Reading::ReplicaSets,
+            Verb::Abort
+            | Verb::Retry
+            | Verb::Pause
+            | Verb::Restart { at: _ }
+            | Verb::TerminateAnalysis { name: Some(_) }
+            | Verb::TerminateExperiment { name: Some(_) }
+            | Verb::RetryExperiment { name: Some(_) }
+            | Verb::Scale { replicas: _ } => Reading::Nothing,
+        }
+    }
 }
 
 /// One write of a command.
@@ -75,6 +119,8 @@ pub enum Patch {
 }
 
 /// The writes of `verb`, in order; none where there is nothing to do.
+///
+/// What [`Verb::reading`] does not name may be empty.
 ///
 /// # Errors
 /// What the plugin refuses, in words.
@@ -144,6 +190,7 @@ pub fn writes(
             target: Target::Experiment(experiment_name(rollout, name.as_deref())?),
             patch: Patch::Merge(json!({"status": null})),
         }],
+        Verb::Scale { replicas } => vec![spec(json!({"spec": {"replicas": replicas}}))],
     })
 }
 
@@ -304,7 +351,12 @@ fn undo(
     let mut template = source.template.clone();
     template.labels_mut().shift_remove(POD_TEMPLATE_HASH_LABEL);
     let Some(workload) = &rollout.spec.workload_ref else {
-        if template == rollout.spec.template {
+        let mut present = rollout.spec.template.clone();
+        present.labels_mut().shift_remove(POD_TEMPLATE_HASH_LABEL);
+        if says_no_more(
+            &Value::Object(present.as_object().clone()),
+            &Value::Object(template.as_object().clone()),
+        ) {
             return Ok(None);
         }
         return Ok(Some(Write {
@@ -322,6 +374,29 @@ fn undo(
         target: Target::Workload(key),
         patch: Patch::Template(template),
     }))
+}
+
+/// Whether all that `some` says holds in `all`: nothing and empty say nothing, lists are compared
+/// item by item (apimachinery `Semantic.DeepDerivative`). The server fills in the ReplicaSet's defaults.
+fn says_no_more(some: &Value, all: &Value) -> bool {
+    match (some, all) {
+        (Value::Null, _) => true,
+        (Value::Object(some), all) if some.is_empty() => all.is_object() || all.is_null(),
+        (Value::Object(some), Value::Object(all)) => some
+            .iter()
+            .all(|(key, value)| says_no_more(value, all.get(key).unwrap_or(&Value::Null))),
+        (Value::Array(some), all) if some.is_empty() => all.is_array() || all.is_null(),
+        (Value::Array(some), Value::Array(all)) => {
+            some.len() == all.len()
+                && some
+                    .iter()
+                    .zip(all)
+                    .all(|(some, all)| says_no_more(some, all))
+        }
+        (Value::String(some), _) if some.is_empty() => true,
+        (Value::Bool(_) | Value::Number(_) | Value::String(_), all) => some == all,
+        (Value::Object(_) | Value::Array(_), _) => false,
+    }
 }
 
 /// The ReplicaSets that the Rollout controls.

@@ -9,3 +9,4 @@
 pub mod client;
 pub mod providers;
 pub mod redact;
+pub mod user;
