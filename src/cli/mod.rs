@@ -3,6 +3,8 @@
 //! Exit codes: 0 clean, 1 findings or a failed expectation, 2 wrong use (also files that cannot be
 //! read), 3 an internal error.
 
+#[cfg(feature = "live")]
+mod controller;
 mod explain;
 mod input;
 mod lint;
@@ -51,6 +53,8 @@ enum Command {
     Test(test::Arguments),
     Lint(lint::Arguments),
     Lsp(lsp::Arguments),
+    #[cfg(feature = "live")]
+    Controller(controller::Arguments),
     Explain(explain::Arguments),
     Promql(promql::Arguments),
     Schema(manual::SchemaArguments),
@@ -122,6 +126,8 @@ fn run(arguments: &Arguments) -> std::io::Result<Outcome> {
         Command::Test(arguments) => test::run(arguments, look),
         Command::Lint(arguments) => lint::run(arguments, look),
         Command::Lsp(arguments) => lsp::run(arguments),
+        #[cfg(feature = "live")]
+        Command::Controller(arguments) => controller::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Promql(arguments) => promql::run(arguments, look),
         Command::Schema(arguments) => manual::schema(arguments),

@@ -17,6 +17,7 @@ pub mod analysis;
 pub mod decision;
 pub mod experiment;
 pub mod hash;
+pub mod objects;
 pub mod observed;
 pub mod rollout;
 pub mod verbs;

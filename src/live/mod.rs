@@ -4,9 +4,41 @@
 //! watch -> cache (Observed) -> decide (crate::engine, nothing else decides) -> apply -> record
 //! ```
 //!
-//! One file a stage. Only here and in `cli` are there clients, clocks and sleeps.
+//! | file | job |
+//! |---|---|
+//! | `controller` | what the stages share; start, workers, end |
+//! | `watch`, `resource` | lists and watches of the kinds that are needed, discovery |
+//! | `decode`, `cache` | from JSON to what the engine sees; newest versions win |
+//! | `queue` | what is looked at when; backoff |
+//! | `reconcile` | one look at an object: decide, carry out, store the status |
+//! | `plan`, `diff` | from actions to the smallest writes, pure |
+//! | `apply`, `api` | writes and what their answers mean; rate, errors |
+//! | `events` | Kubernetes events |
+//! | `client` | which cluster, as whom |
+//! | `providers`, `redact` | measurements; what must not be shown of them |
+//! | `signals` | what metrics and records are made from |
+//!
+//! Only here and in `cli` are there clients, clocks and sleeps.
 
+mod api;
+mod apply;
+mod cache;
 pub mod client;
+mod controller;
+mod decode;
+mod diff;
+mod events;
+mod plan;
 pub mod providers;
+mod queue;
+mod reconcile;
 pub mod redact;
+mod resource;
+mod signals;
 pub mod user;
+mod watch;
+
+pub use api::CallError;
+pub use controller::{Controller, Options};
+pub use queue::Workers;
+pub use signals::{Listener, Signals};

@@ -12,7 +12,8 @@ use super::error_measurement;
 /// Metadata of a measurement: its Job.
 pub const JOB_NAME_KEY: &str = "job-name";
 pub const JOB_NAMESPACE_KEY: &str = "job-namespace";
-const UID_LABEL: &str = "analysisrun.argoproj.io/uid";
+/// Label of a Job: the uid of its run.
+pub const UID_LABEL: &str = "analysisrun.argoproj.io/uid";
 /// Longest name that fits into a label.
 const MAX_NAME_LENGTH: usize = 63;
 

@@ -367,7 +367,7 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
     }
 }
 
-fn select(service: &mut Service, hash: Option<String>, managed_by: Option<String>) {
+pub(crate) fn select(service: &mut Service, hash: Option<String>, managed_by: Option<String>) {
     let selector = &mut service.spec.selector;
     match hash {
         Some(hash) => selector.insert(POD_TEMPLATE_HASH_LABEL.into(), hash),

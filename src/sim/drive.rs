@@ -20,7 +20,7 @@ use super::world::ObjectRef;
 const FIRST_BACKOFF: Duration = Duration::from_millis(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// Rounds of measurements in one reconciliation of a run; more means that the run never settles.
-const MAX_ROUNDS: usize = 8;
+pub(crate) const MAX_ROUNDS: usize = 8;
 
 impl<M: MetricSource, P: PodModel> Simulation<M, P> {
     pub(super) fn reconcile_rollout(&mut self, object: &ObjectRef, observer: &mut dyn Observer) {
@@ -235,7 +235,7 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
 }
 
 /// Whether this action takes a measurement that has not been answered.
-fn asks_anew(action: &Action, answers: &[MeasurementAnswer]) -> bool {
+pub(crate) fn asks_anew(action: &Action, answers: &[MeasurementAnswer]) -> bool {
     match action {
         Action::Measure { metric, resume: _ } => {
             !answers.iter().any(|answer| answer.metric == metric.name)

@@ -3,6 +3,7 @@
 //! Follows client-go's `tools/record/events_cache.go` with its defaults, because what users see in
 //! `kubectl get events` is what remains after it.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::{Event, EventKind};
@@ -22,7 +23,7 @@ const SECONDS_PER_TOKEN: f64 = 300.0;
 const REMEMBERED: usize = 4096;
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct EventRecorder {
+pub(crate) struct EventRecorder {
     objects: BTreeMap<ObjectRef, Record>,
 }
 
@@ -31,7 +32,25 @@ struct Record {
     normal: Bucket,
     warning: Bucket,
     similar: BTreeMap<(bool, String), Similar>,
-    stored: BTreeSet<(bool, String, String)>,
+    stored: BTreeMap<(bool, String, String), Stored>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Stored {
+    first: Timestamp,
+    count: u32,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    pub outcome: EventOutcome,
+    /// When the first of its kind was stored.
+    pub first: Timestamp,
+    /// How many there have been by now.
+    pub count: u32,
+    /// It stands for events of several messages.
+    pub combined: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -48,6 +67,10 @@ struct Similar {
 
 impl EventRecorder {
     pub fn record(&mut self, now: Timestamp, object: &ObjectRef, event: &Event) -> EventOutcome {
+        self.count(now, object, event).outcome
+    }
+
+    pub fn count(&mut self, now: Timestamp, object: &ObjectRef, event: &Event) -> Recorded {
         let record = self
             .objects
             .entry(object.clone())
@@ -55,7 +78,7 @@ impl EventRecorder {
                 normal: Bucket::full(now),
                 warning: Bucket::full(now),
                 similar: BTreeMap::new(),
-                stored: BTreeSet::new(),
+                stored: BTreeMap::new(),
             });
         let warning = match event.kind {
             EventKind::Warning => true,
@@ -88,19 +111,32 @@ impl EventRecorder {
         } else {
             &mut record.normal
         };
+        let recorded = |outcome, stored: Stored| Recorded {
+            outcome,
+            first: stored.first,
+            count: stored.count,
+            combined,
+        };
+        let new = Stored {
+            first: now,
+            count: 1,
+        };
         if !bucket.take(now) {
-            return EventOutcome::Dropped;
+            return recorded(EventOutcome::Dropped, new);
         }
         if record.stored.len() >= REMEMBERED {
             record.stored.clear();
         }
-        if record
+        match record
             .stored
-            .insert((warning, event.reason.clone(), message))
+            .entry((warning, event.reason.clone(), message))
         {
-            EventOutcome::Stored
-        } else {
-            EventOutcome::Counted
+            Entry::Vacant(entry) => recorded(EventOutcome::Stored, *entry.insert(new)),
+            Entry::Occupied(mut entry) => {
+                let stored = entry.get_mut();
+                stored.count = stored.count.saturating_add(1);
+                recorded(EventOutcome::Counted, *stored)
+            }
         }
     }
 

@@ -401,7 +401,7 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
 }
 
 /// Whether a Rollout has to be looked at when `object` changes.
-fn rollout_refers_to(rollout: &Rollout, object: &ObjectRef) -> bool {
+pub(crate) fn rollout_refers_to(rollout: &Rollout, object: &ObjectRef) -> bool {
     let strategy = &rollout.spec.strategy;
     match &object.kind {
         Kind::Service => {

@@ -3,41 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use crate::engine::{ObjectKey, Observed, Pod, ReplicaSet};
-use crate::spec::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
-use crate::spec::decode::decode;
-use crate::spec::experiment::Experiment;
-use crate::spec::kubernetes::Service;
+use crate::engine::Observed;
+use crate::engine::objects;
+pub(super) use crate::engine::objects::{Object, kind_of};
+use crate::spec::analysis::ClusterAnalysisTemplate;
 use crate::spec::meta::{ObjectMeta, OwnerReference};
-use crate::spec::rollout::Rollout;
 use crate::time::Timestamp;
 
 use super::observer::{Change, ChangeKind};
 use super::world::{Kind, Namespace, ObjectRef, World};
-
-/// An object of any kind.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Object {
-    Rollout(Arc<Rollout>),
-    AnalysisTemplate(Arc<AnalysisTemplate>),
-    ClusterAnalysisTemplate(Arc<ClusterAnalysisTemplate>),
-    AnalysisRun(Arc<AnalysisRun>),
-    Experiment(Arc<Experiment>),
-    ReplicaSet(Arc<ReplicaSet>),
-    Pod(Arc<Pod>),
-    Service(Arc<Service>),
-    /// Decoded data, by name.
-    Secret {
-        name: String,
-        data: BTreeMap<String, String>,
-    },
-    Other {
-        key: ObjectKey,
-        value: Arc<Value>,
-    },
-}
 
 /// What a write did.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,33 +62,8 @@ impl Store {
             let found = self.cluster_templates.get(&object.name)?;
             return Some(Object::ClusterAnalysisTemplate(found.clone()));
         }
-        let namespace = self.world.namespaces.get(&object.namespace)?;
-        let (observed, name) = (&namespace.observed, &object.name);
-        Some(match &object.kind {
-            Kind::Rollout => Object::Rollout(namespace.rollouts.get(name)?.clone()),
-            Kind::AnalysisTemplate => {
-                Object::AnalysisTemplate(observed.analysis_templates.get(name)?.clone())
-            }
-            Kind::ClusterAnalysisTemplate => return None,
-            Kind::AnalysisRun => Object::AnalysisRun(observed.analysis_runs.get(name)?.clone()),
-            Kind::Experiment => Object::Experiment(observed.experiments.get(name)?.clone()),
-            Kind::ReplicaSet => Object::ReplicaSet(observed.replica_sets.get(name)?.clone()),
-            Kind::Pod => Object::Pod(observed.pods.get(name)?.clone()),
-            Kind::Service => Object::Service(observed.services.get(name)?.clone()),
-            Kind::Secret => Object::Secret {
-                name: name.clone(),
-                data: observed.secrets.get(name)?.clone(),
-            },
-            Kind::Other { group, kind } => {
-                let key = ObjectKey {
-                    group: group.clone(),
-                    kind: kind.clone(),
-                    name: name.clone(),
-                };
-                let value = observed.others.get(&key)?.clone();
-                Object::Other { key, value }
-            }
-        })
+        let place = self.world.namespaces.get(&object.namespace)?;
+        objects::get(&place.rollouts, &place.observed, object)
     }
 
     /// Stores a new object.
@@ -217,41 +168,9 @@ impl Store {
             }
         } else {
             let namespace = self.world.namespaces.get_mut(&reference.namespace)?;
-            let observed = &mut namespace.observed;
-            match &reference.kind {
-                Kind::Rollout => {
-                    namespace.rollouts.remove(name);
-                    namespace.traffic.remove(name);
-                }
-                Kind::AnalysisTemplate => {
-                    observed.analysis_templates.remove(name);
-                }
-                Kind::ClusterAnalysisTemplate => {}
-                Kind::AnalysisRun => {
-                    observed.analysis_runs.remove(name);
-                }
-                Kind::Experiment => {
-                    observed.experiments.remove(name);
-                }
-                Kind::ReplicaSet => {
-                    observed.replica_sets.remove(name);
-                }
-                Kind::Pod => {
-                    observed.pods.remove(name);
-                }
-                Kind::Service => {
-                    observed.services.remove(name);
-                }
-                Kind::Secret => {
-                    observed.secrets.remove(name);
-                }
-                Kind::Other { group, kind } => {
-                    observed.others.remove(&ObjectKey {
-                        group: group.clone(),
-                        kind: kind.clone(),
-                        name: name.clone(),
-                    });
-                }
+            objects::remove(&mut namespace.rollouts, &mut namespace.observed, reference);
+            if reference.kind == Kind::Rollout {
+                namespace.traffic.remove(name);
             }
         }
         self.last_resource_version = self.last_resource_version.saturating_add(1);
@@ -332,37 +251,12 @@ impl Store {
             return;
         }
         let namespace = self.namespace_mut(&reference.namespace);
-        let observed = &mut namespace.observed;
-        match object {
-            Object::Rollout(object) => {
-                namespace.rollouts.insert(name, object);
-            }
-            Object::AnalysisTemplate(object) => {
-                observed.analysis_templates.insert(name, object);
-            }
-            Object::ClusterAnalysisTemplate(_) => {}
-            Object::AnalysisRun(object) => {
-                observed.analysis_runs.insert(name, object);
-            }
-            Object::Experiment(object) => {
-                observed.experiments.insert(name, object);
-            }
-            Object::ReplicaSet(object) => {
-                observed.replica_sets.insert(name, object);
-            }
-            Object::Pod(object) => {
-                observed.pods.insert(name, object);
-            }
-            Object::Service(object) => {
-                observed.services.insert(name, object);
-            }
-            Object::Secret { name: _, data } => {
-                observed.secrets.insert(name, data);
-            }
-            Object::Other { key, value } => {
-                observed.others.insert(key, value);
-            }
-        }
+        objects::insert(
+            &mut namespace.rollouts,
+            &mut namespace.observed,
+            name,
+            object,
+        );
     }
 
     fn new_resource_version(&mut self) -> String {
@@ -388,190 +282,9 @@ impl Store {
     }
 }
 
-impl Object {
-    /// Reads an object of the API.
-    ///
-    /// # Errors
-    /// A tree that is no object of its kind.
-    pub fn from_json(value: Value) -> Result<Self, String> {
-        let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
-        let (api_version, kind) = (text("apiVersion").to_owned(), text("kind").to_owned());
-        if api_version.is_empty() || kind.is_empty() {
-            return Err("apiVersion and kind must be set".into());
-        }
-        Self::from_json_of(&Kind::of(&api_version, &kind), value)
-    }
-
-    /// Reads an object whose kind is known.
-    ///
-    /// # Errors
-    /// A tree that is no object of this kind.
-    pub fn from_json_of(kind: &Kind, value: Value) -> Result<Self, String> {
-        let failed = |error: crate::spec::decode::DecodeError| {
-            format!("{} cannot be read: {error}", kind.as_str())
-        };
-        Ok(match kind {
-            Kind::Rollout => Object::Rollout(Arc::new(decode(value).map_err(failed)?)),
-            Kind::AnalysisTemplate => {
-                Object::AnalysisTemplate(Arc::new(decode(value).map_err(failed)?))
-            }
-            Kind::ClusterAnalysisTemplate => {
-                Object::ClusterAnalysisTemplate(Arc::new(decode(value).map_err(failed)?))
-            }
-            Kind::AnalysisRun => Object::AnalysisRun(Arc::new(decode(value).map_err(failed)?)),
-            Kind::Experiment => Object::Experiment(Arc::new(decode(value).map_err(failed)?)),
-            Kind::ReplicaSet => Object::ReplicaSet(Arc::new(
-                decode(flatten_replica_set(value)).map_err(failed)?,
-            )),
-            Kind::Pod => Object::Pod(Arc::new(decode(value).map_err(failed)?)),
-            Kind::Service => Object::Service(Arc::new(decode(value).map_err(failed)?)),
-            Kind::Secret => secret(&value)?,
-            Kind::Other { group, kind } => {
-                let value = with_defaults(group, kind, value);
-                let name = value.pointer("/metadata/name").and_then(Value::as_str);
-                Object::Other {
-                    key: ObjectKey {
-                        group: group.clone(),
-                        kind: kind.clone(),
-                        name: name.unwrap_or_default().to_owned(),
-                    },
-                    value: Arc::new(value),
-                }
-            }
-        })
-    }
-
-    /// The object as the API writes it.
-    pub fn to_json(&self) -> Value {
-        let written = match self {
-            Object::Rollout(object) => serde_json::to_value(object),
-            Object::AnalysisTemplate(object) => serde_json::to_value(object),
-            Object::ClusterAnalysisTemplate(object) => serde_json::to_value(object),
-            Object::AnalysisRun(object) => serde_json::to_value(object),
-            Object::Experiment(object) => serde_json::to_value(object),
-            Object::ReplicaSet(object) => {
-                return json!({
-                    "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": object.metadata,
-                    "spec": {
-                        "replicas": object.replicas, "minReadySeconds": object.min_ready_seconds,
-                        "selector": object.selector, "template": object.template,
-                    },
-                    "status": object.status,
-                });
-            }
-            Object::Pod(object) => serde_json::to_value(object),
-            Object::Service(object) => serde_json::to_value(object),
-            Object::Secret { name, data } => {
-                return json!({
-                    "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data,
-                });
-            }
-            Object::Other { key: _, value } => return value.as_ref().clone(),
-        };
-        // Our own types always serialize.
-        written.unwrap_or(Value::Null)
-    }
-
-    pub fn meta(&self) -> ObjectMeta {
-        match self {
-            Object::Rollout(object) => object.metadata.clone(),
-            Object::AnalysisTemplate(object) => object.metadata.clone(),
-            Object::ClusterAnalysisTemplate(object) => object.metadata.clone(),
-            Object::AnalysisRun(object) => object.metadata.clone(),
-            Object::Experiment(object) => object.metadata.clone(),
-            Object::ReplicaSet(object) => object.metadata.clone(),
-            Object::Pod(object) => object.metadata.clone(),
-            Object::Service(object) => object.metadata.clone(),
-            Object::Secret { name, data: _ } => ObjectMeta {
-                name: name.clone(),
-                ..ObjectMeta::default()
-            },
-            Object::Other { key, value } => {
-                let meta = value.get("metadata").cloned().unwrap_or_default();
-                decode(meta).unwrap_or_else(|_| ObjectMeta {
-                    name: key.name.clone(),
-                    ..ObjectMeta::default()
-                })
-            }
-        }
-    }
-
-    fn set_meta(&mut self, meta: ObjectMeta) {
-        match self {
-            Object::Rollout(object) => Arc::make_mut(object).metadata = meta,
-            Object::AnalysisTemplate(object) => Arc::make_mut(object).metadata = meta,
-            Object::ClusterAnalysisTemplate(object) => Arc::make_mut(object).metadata = meta,
-            Object::AnalysisRun(object) => Arc::make_mut(object).metadata = meta,
-            Object::Experiment(object) => Arc::make_mut(object).metadata = meta,
-            Object::ReplicaSet(object) => Arc::make_mut(object).metadata = meta,
-            Object::Pod(object) => Arc::make_mut(object).metadata = meta,
-            Object::Service(object) => Arc::make_mut(object).metadata = meta,
-            Object::Secret { name, data: _ } => *name = meta.name,
-            Object::Other { key, value } => {
-                key.name.clone_from(&meta.name);
-                let meta = serde_json::to_value(meta).unwrap_or(Value::Null);
-                if let Value::Object(members) = Arc::make_mut(value) {
-                    members.insert("metadata".into(), meta);
-                }
-            }
-        }
-    }
-
-    pub fn reference(&self, namespace: &str, name: &str) -> ObjectRef {
-        let kind = match self {
-            Object::Rollout(_) => Kind::Rollout,
-            Object::AnalysisTemplate(_) => Kind::AnalysisTemplate,
-            Object::ClusterAnalysisTemplate(_) => {
-                return ObjectRef::new(Kind::ClusterAnalysisTemplate, "", name);
-            }
-            Object::AnalysisRun(_) => Kind::AnalysisRun,
-            Object::Experiment(_) => Kind::Experiment,
-            Object::ReplicaSet(_) => Kind::ReplicaSet,
-            Object::Pod(_) => Kind::Pod,
-            Object::Service(_) => Kind::Service,
-            Object::Secret { name: _, data: _ } => Kind::Secret,
-            Object::Other { key, value: _ } => kind_of(key),
-        };
-        ObjectRef::new(kind, namespace, name)
-    }
-
-    /// Whether the generation counts up from `old` to this.
-    fn spec_differs(&self, old: &Object) -> bool {
-        match (self, old) {
-            (Object::Rollout(new), Object::Rollout(old)) => new.spec != old.spec,
-            (Object::AnalysisTemplate(new), Object::AnalysisTemplate(old)) => new.spec != old.spec,
-            (Object::ClusterAnalysisTemplate(new), Object::ClusterAnalysisTemplate(old)) => {
-                new.spec != old.spec
-            }
-            (Object::AnalysisRun(new), Object::AnalysisRun(old)) => new.spec != old.spec,
-            (Object::Experiment(new), Object::Experiment(old)) => new.spec != old.spec,
-            (Object::ReplicaSet(new), Object::ReplicaSet(old)) => {
-                (new.replicas, new.min_ready_seconds) != (old.replicas, old.min_ready_seconds)
-                    || new.selector != old.selector
-                    || new.template != old.template
-            }
-            (Object::Other { key: _, value: new }, Object::Other { key: _, value: old }) => {
-                content(new) != content(old)
-            }
-            // These have no generation.
-            (Object::Pod(_) | Object::Service(_) | Object::Secret { name: _, data: _ }, _) => false,
-            // Kinds do not change.
-            _ => true,
-        }
-    }
-}
-
 /// The error of the API server for a missing object.
 pub(super) fn not_found(reference: &ObjectRef) -> String {
     format!("{} {:?} not found", reference.kind.as_str(), reference.name)
-}
-
-/// The kind of an object that is kept as JSON.
-pub(super) fn kind_of(key: &ObjectKey) -> Kind {
-    Kind::Other {
-        group: key.group.clone(),
-        kind: key.kind.clone(),
-    }
 }
 
 /// Five letters that cannot form words, as Kubernetes appends to generated names.
@@ -594,84 +307,10 @@ pub(super) fn mix(seed: u64, count: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// All members but metadata and status.
-fn content(value: &Value) -> Vec<(&String, &Value)> {
-    let mut members: Vec<_> = value
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(key, _)| !matches!(key.as_str(), "metadata" | "status"))
-        .collect();
-    members.sort_by_key(|(key, _)| *key);
-    members
-}
-
-/// From the API's form, with a `spec`, to that of [`ReplicaSet`].
-fn flatten_replica_set(mut value: Value) -> Value {
-    let mut flat = Map::new();
-    if let Value::Object(members) = &mut value {
-        if let Some(Value::Object(spec)) = members.remove("spec") {
-            flat = spec;
-        }
-        flat.entry("replicas").or_insert(json!(1));
-        for key in ["metadata", "status"] {
-            if let Some(member) = members.remove(key) {
-                flat.insert(key.into(), member);
-            }
-        }
-    }
-    Value::Object(flat)
-}
-
-/// The API server's defaults that matter to a rollout controller.
-fn with_defaults(group: &str, kind: &str, mut value: Value) -> Value {
-    if (group, kind) == ("apps", "Deployment")
-        && let Some(Value::Object(spec)) = value.get_mut("spec")
-        && spec.get("replicas").is_none_or(Value::is_null)
-    {
-        spec.insert("replicas".into(), json!(1));
-    }
-    value
-}
-
-/// `stringData` goes over `data`, which is base64.
-fn secret(value: &Value) -> Result<Object, String> {
-    let strings = |key: &str| {
-        value
-            .get(key)
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-            .filter_map(|(name, text)| Some((name.clone(), text.as_str()?.to_owned())))
-            .collect::<BTreeMap<String, String>>()
-    };
-    let mut data = BTreeMap::new();
-    for (key, text) in strings("data") {
-        let decoded = decode_base64(&text)
-            .ok_or_else(|| format!("Secret cannot be read: data.{key} is not base64"))?;
-        data.insert(key, decoded);
-    }
-    data.extend(strings("stringData"));
-    let name = value.pointer("/metadata/name").and_then(Value::as_str);
-    Ok(Object::Secret {
-        name: name.unwrap_or_default().to_owned(),
-        data,
-    })
-}
-
-/// Bytes that are no UTF-8 are replaced: arguments of analyses are texts.
-fn decode_base64(text: &str) -> Option<String> {
-    use base64::Engine as _;
-    let compact: String = text.split_whitespace().collect();
-    let bytes = base64::engine::general_purpose::STANDARD
-        .decode(compact)
-        .ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn service(selector: Value) -> Object {
         Object::from_json(json!({
@@ -730,20 +369,5 @@ mod tests {
         assert_eq!(generation_after(rollout(1, "y", 0)), 1);
         assert_eq!(generation_after(rollout(1, "y", 3)), 1);
         assert_eq!(generation_after(rollout(2, "y", 3)), 2);
-    }
-
-    #[test]
-    fn secrets_are_decoded() {
-        let object = Object::from_json(json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"},
-            "data": {"a": "aGVsbG8=", "b": "eA=="}, "stringData": {"b": "y"}
-        }))
-        .unwrap();
-        let Object::Secret { name, data } = object else {
-            panic!("not a secret");
-        };
-        assert_eq!(name, "s");
-        assert_eq!(data.get("a").map(String::as_str), Some("hello"));
-        assert_eq!(data.get("b").map(String::as_str), Some("y"));
     }
 }

@@ -6,7 +6,7 @@ use crate::spec::rollout_status::RolloutStatus;
 use crate::time::Timestamp;
 
 /// A status whose times can be cut.
-pub(super) trait TruncateTimes {
+pub(crate) trait TruncateTimes {
     /// Cuts every time to whole seconds.
     fn truncate_times(&mut self);
 }

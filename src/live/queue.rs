@@ -1,0 +1,261 @@
+//! Which object is to be looked at when: each at most once at a time, the earliest time wins.
+
+#![allow(clippy::disallowed_methods)] // Objects become due by the wall clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::signals::lock;
+use crate::engine::objects::{Kind, ObjectRef};
+
+/// From a change to the reconciliation that it causes: changes that come together are looked at once.
+pub const DEBOUNCE: Duration = Duration::from_millis(20);
+/// The reference's rate limiter: first wait after a failure, doubled up to the longest
+/// (argo-rollouts `utils/queue`).
+const FIRST_BACKOFF: Duration = Duration::from_millis(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(10);
+
+/// How many objects of a kind are looked at at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workers {
+    pub rollouts: usize,
+    pub runs: usize,
+    pub experiments: usize,
+}
+
+impl Workers {
+    fn of(&self, kind: &Kind) -> usize {
+        match kind {
+            Kind::AnalysisRun => self.runs,
+            Kind::Experiment => self.experiments,
+            Kind::Rollout
+            | Kind::AnalysisTemplate
+            | Kind::ClusterAnalysisTemplate
+            | Kind::ReplicaSet
+            | Kind::Pod
+            | Kind::Service
+            | Kind::Secret
+            | Kind::Other { .. } => self.rollouts,
+        }
+    }
+}
+
+/// The queue.
+pub struct Queue {
+    state: Mutex<State>,
+    changed: Notify,
+    workers: Workers,
+}
+
+#[derive(Default)]
+struct State {
+    due: BTreeMap<(Instant, u64), ObjectRef>,
+    standing: BTreeMap<ObjectRef, (Instant, u64)>,
+    next_sequence: u64,
+    /// Being looked at.
+    running: BTreeSet<ObjectRef>,
+    /// Of these, how many of a kind take a worker.
+    busy: BTreeMap<Kind, usize>,
+    /// Failures in a row.
+    failures: BTreeMap<ObjectRef, u32>,
+}
+
+impl Queue {
+    pub fn new(workers: Workers) -> Self {
+        Self {
+            state: Mutex::new(State::default()),
+            changed: Notify::new(),
+            workers,
+        }
+    }
+
+    /// Asks for a look at an object after `delay`; one that is due earlier already covers it.
+    pub fn add(&self, object: &ObjectRef, delay: Duration) {
+        let at = Instant::now() + delay;
+        lock(&self.state).add(object, at);
+        self.changed.notify_one();
+    }
+
+    /// The wait that follows another failure of this object.
+    pub fn backoff(&self, object: &ObjectRef) -> Duration {
+        let mut state = lock(&self.state);
+        let failures = state.failures.entry(object.clone()).or_insert(0);
+        let factor = 1u32.checked_shl(*failures).unwrap_or(u32::MAX);
+        *failures = failures.saturating_add(1).min(31);
+        FIRST_BACKOFF.saturating_mul(factor).min(MAX_BACKOFF)
+    }
+
+    pub fn succeeded(&self, object: &ObjectRef) {
+        lock(&self.state).failures.remove(object);
+    }
+
+    /// Drops what is known of an object that is gone.
+    pub fn forget(&self, object: &ObjectRef) {
+        let mut state = lock(&self.state);
+        state.failures.remove(object);
+        if let Some(key) = state.standing.remove(object) {
+            state.due.remove(&key);
+        }
+    }
+
+    /// The next object that is due and has a worker; it is not given out again before
+    /// [`Self::done`].
+    pub async fn next(&self) -> ObjectRef {
+        loop {
+            let wait = {
+                let mut state = lock(&self.state);
+                match state.take(Instant::now(), &self.workers) {
+                    Ok(object) => return object,
+                    Err(at) => at,
+                }
+            };
+            match wait {
+                Some(at) => tokio::select! {
+                    () = tokio::time::sleep_until(at.into()) => {}
+                    () = self.changed.notified() => {}
+                },
+                None => self.changed.notified().await,
+            }
+        }
+    }
+
+    /// Gives the worker of an object free, which is still not given out again.
+    pub fn release_worker(&self, object: &ObjectRef) {
+        lock(&self.state).release(&object.kind);
+        self.changed.notify_one();
+    }
+
+    /// The object may be given out again; `holds_worker` unless that was given free before.
+    pub fn done(&self, object: &ObjectRef, holds_worker: bool) {
+        let mut state = lock(&self.state);
+        state.running.remove(object);
+        if holds_worker {
+            state.release(&object.kind);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// How many objects are due now.
+    pub fn length(&self) -> usize {
+        let now = Instant::now();
+        lock(&self.state).due.range(..(now, u64::MAX)).count()
+    }
+}
+
+impl State {
+    fn add(&mut self, object: &ObjectRef, at: Instant) {
+        if let Some(standing) = self.standing.get(object) {
+            if standing.0 <= at {
+                return;
+            }
+            self.due.remove(standing);
+        }
+        let key = (at, self.next_sequence);
+        self.next_sequence = self.next_sequence.wrapping_add(1);
+        self.standing.insert(object.clone(), key);
+        self.due.insert(key, object.clone());
+    }
+
+    /// An object to look at now, or when to ask again without a change.
+    fn take(&mut self, now: Instant, workers: &Workers) -> Result<ObjectRef, Option<Instant>> {
+        let mut found = None;
+        for (key, object) in &self.due {
+            if key.0 > now {
+                return match found {
+                    Some(key) => Ok(self.start(key)),
+                    None => Err(Some(key.0)),
+                };
+            }
+            let busy = self.busy.get(&object.kind).copied().unwrap_or(0);
+            if !self.running.contains(object) && busy < workers.of(&object.kind).max(1) {
+                found = Some(*key);
+                break;
+            }
+        }
+        found.map(|key| self.start(key)).ok_or(None)
+    }
+
+    fn start(&mut self, key: (Instant, u64)) -> ObjectRef {
+        let object = self.due.remove(&key).unwrap_or_else(|| {
+            // The key was just read from the map.
+            ObjectRef::new(Kind::Rollout, "", "")
+        });
+        self.standing.remove(&object);
+        self.running.insert(object.clone());
+        *self.busy.entry(object.kind.clone()).or_insert(0) += 1;
+        object
+    }
+
+    fn release(&mut self, kind: &Kind) {
+        if let Some(busy) = self.busy.get_mut(kind) {
+            *busy = busy.saturating_sub(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORKERS: Workers = Workers {
+        rollouts: 1,
+        runs: 1,
+        experiments: 1,
+    };
+
+    fn rollout(name: &str) -> ObjectRef {
+        ObjectRef::new(Kind::Rollout, "ns", name)
+    }
+
+    #[test]
+    fn each_object_once_at_a_time_in_the_order_of_time() {
+        let start = Instant::now();
+        let at = |millis: u64| start + Duration::from_millis(millis);
+        let workers = Workers {
+            rollouts: 2,
+            ..WORKERS
+        };
+        let mut state = State::default();
+        state.add(&rollout("a"), at(5));
+        state.add(&rollout("b"), at(3));
+        state.add(&rollout("a"), at(2));
+        state.add(&rollout("a"), at(9));
+        assert_eq!(state.take(at(1), &workers), Err(Some(at(2))));
+        assert_eq!(state.take(at(4), &workers), Ok(rollout("a")));
+        assert_eq!(state.take(at(4), &workers), Ok(rollout("b")));
+        state.add(&rollout("a"), at(4));
+        assert_eq!(state.take(at(6), &workers), Err(None));
+        state.running.remove(&rollout("a"));
+        state.release(&Kind::Rollout);
+        assert_eq!(state.take(at(6), &workers), Ok(rollout("a")));
+    }
+
+    #[test]
+    fn workers_of_a_kind_do_not_hold_up_another_kind() {
+        let now = Instant::now();
+        let run = ObjectRef::new(Kind::AnalysisRun, "ns", "a");
+        let mut state = State::default();
+        state.add(&rollout("a"), now);
+        state.add(&rollout("b"), now);
+        state.add(&run, now);
+        assert_eq!(state.take(now, &WORKERS), Ok(rollout("a")));
+        assert_eq!(state.take(now, &WORKERS), Ok(run));
+        assert_eq!(state.take(now, &WORKERS), Err(None));
+    }
+
+    #[test]
+    fn failures_back_off() {
+        let queue = Queue::new(WORKERS);
+        let waits: Vec<u128> = (0..16)
+            .map(|_| queue.backoff(&rollout("a")).as_millis())
+            .collect();
+        assert_eq!(waits.get(..4), Some(&[1, 2, 4, 8][..]));
+        assert_eq!(waits.last(), Some(&10_000));
+        queue.succeeded(&rollout("a"));
+        assert_eq!(queue.backoff(&rollout("a")).as_millis(), 1);
+    }
+}
