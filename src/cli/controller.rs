@@ -60,8 +60,9 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> std::io::Result<Outcome> {
     tracing_subscriber::fmt()
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+                tracing_subscriber::EnvFilter::new("info,kube_client::client::tls=error")
+            }),
         )
         .with_writer(std::io::stderr)
         .init();

@@ -81,20 +81,37 @@ impl Api {
         }
     }
 
-    /// The answer to a read.
+    /// The text of the answer to a read; `verb` is `get` or `list`.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn get(&self, resource: &str, path: &str) -> Result<Value, CallError> {
-        parse(&self.text("get", resource, path).await?)
+    pub async fn read(
+        &self,
+        verb: &'static str,
+        resource: &str,
+        path: &str,
+    ) -> Result<String, CallError> {
+        self.wait_for_token().await;
+        let started = Instant::now();
+        let request = request(Method::GET, path, "", Vec::new())?;
+        let answer = self.client.request_text(request).await.map_err(explain);
+        self.signals
+            .called(verb, resource, started.elapsed(), answer.as_ref().err());
+        answer
     }
 
-    /// The text of the answer to a list.
+    /// The tree of the answer to a read.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn list(&self, resource: &str, path: &str) -> Result<String, CallError> {
-        self.text("list", resource, path).await
+    pub async fn tree(
+        &self,
+        verb: &'static str,
+        resource: &str,
+        path: &str,
+    ) -> Result<Value, CallError> {
+        let text = self.read(verb, resource, path).await?;
+        serde_json::from_str(&text).map_err(|error| CallError::Unreadable(error.to_string()))
     }
 
     /// The lines of a watch.
@@ -117,7 +134,7 @@ impl Api {
         answer.map(Box::pin)
     }
 
-    /// Writes: the object as the server has it now.
+    /// Writes: the text of the object as the server has it now.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -127,7 +144,7 @@ impl Api {
         resource: &str,
         path: &str,
         body: &Value,
-    ) -> Result<Value, CallError> {
+    ) -> Result<String, CallError> {
         let (method, content_type) = match verb {
             "create" => (Method::POST, "application/json"),
             "delete" => (Method::DELETE, "application/json"),
@@ -137,21 +154,6 @@ impl Api {
         let body = serde_json::to_vec(body).map_err(|e| CallError::Unreadable(e.to_string()))?;
         let request = request(method, path, content_type, body)?;
         let started = Instant::now();
-        let answer = self.client.request_text(request).await.map_err(explain);
-        self.signals
-            .called(verb, resource, started.elapsed(), answer.as_ref().err());
-        parse(&answer?)
-    }
-
-    async fn text(
-        &self,
-        verb: &'static str,
-        resource: &str,
-        path: &str,
-    ) -> Result<String, CallError> {
-        self.wait_for_token().await;
-        let started = Instant::now();
-        let request = request(Method::GET, path, "", Vec::new())?;
         let answer = self.client.request_text(request).await.map_err(explain);
         self.signals
             .called(verb, resource, started.elapsed(), answer.as_ref().err());
@@ -179,10 +181,6 @@ fn request(
     builder
         .body(body)
         .map_err(|error| CallError::Unreadable(error.to_string()))
-}
-
-fn parse(text: &str) -> Result<Value, CallError> {
-    serde_json::from_str(text).map_err(|error| CallError::Unreadable(error.to_string()))
 }
 
 fn explain(error: kube::Error) -> CallError {

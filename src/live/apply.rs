@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::api::CallError;
 use super::controller::Controller;
-use super::decode::{self, Decoded};
+use super::decode;
 use super::plan::{Call, Step, Write};
 use super::reconcile::Failure;
 use super::signals::lock;
@@ -54,6 +54,9 @@ impl Controller {
             call,
             based_on,
         } = write;
+        if !self.may_write() {
+            return Err(Failure::LeadsNoLonger);
+        }
         let Some(resource) = self.watches.resource(&target.kind) else {
             let message = format!("{target} is of no known kind");
             return Err(Failure::Decision(message));
@@ -84,7 +87,8 @@ impl Controller {
                     "propagationPolicy": "Background", "preconditions": {"uid": uid},
                 });
                 match self.api.write("delete", plural, &path, &body).await {
-                    Ok(left) if left.get("kind").and_then(Value::as_str) != Some("Status") => {
+                    // It is there until its finalizers are gone.
+                    Ok(left) if decode::stamp(&left).is_ok_and(|left| left.kind != "Status") => {
                         Ok(left)
                     }
                     Ok(_) | Err(CallError::NotFound(_)) => {
@@ -108,14 +112,14 @@ impl Controller {
             }
         };
         match answer {
-            Ok(tree) => {
-                let version = tree.pointer("/metadata/resourceVersion");
-                if let Some(version) = version.and_then(Value::as_str) {
-                    versions.insert(target.clone(), version.to_owned());
+            Ok(text) => {
+                if let Ok(stamped) = decode::stamp(&text) {
+                    let version = stamped.metadata.resource_version.into_owned();
+                    versions.insert(target.clone(), version);
                 }
                 // Pods are not kept.
                 if target.kind != Kind::Pod {
-                    self.observe(&target.kind, tree);
+                    self.observe(&target.kind, &text);
                 }
                 Ok(())
             }
@@ -144,11 +148,11 @@ impl Controller {
         };
         match self
             .api
-            .get(&resource.plural, &resource.object(target))
+            .read("get", &resource.plural, &resource.object(target))
             .await
         {
-            Ok(tree) => {
-                self.observe(&target.kind, tree);
+            Ok(text) => {
+                self.observe(&target.kind, &text);
             }
             Err(CallError::NotFound(_)) => self.gone(target, None),
             Err(error) => tracing::debug!(object = %target, %error, "not read again"),
@@ -161,23 +165,24 @@ impl Controller {
             "/api/v1/namespaces/{}/pods?labelSelector={POD_TEMPLATE_HASH_LABEL}",
             object.namespace
         );
-        let list = self.api.get("pods", &path).await?;
+        let list = self.api.tree("list", "pods", &path).await?;
         let items = list.get("items").and_then(Value::as_array);
         let mut pods = BTreeMap::new();
         for item in items.into_iter().flatten() {
-            if let Ok((reference, Decoded::Object(Object::Pod(pod)))) =
-                decode::read(&Kind::Pod, item.clone())
-            {
-                pods.insert(reference.name, pod);
+            if let Ok(Object::Pod(pod)) = Object::from_json_of(&Kind::Pod, item.clone()) {
+                pods.insert(pod.metadata.name.clone(), pod);
             }
         }
-        lock(&self.cache).place_mut(&object.namespace).observed.pods = pods;
+        if let Some(place) = lock(&self.cache).known_place_mut(&object.namespace) {
+            place.observed.pods = pods;
+        }
         Ok(())
     }
 
     pub(super) fn forget_pods(&self, object: &ObjectRef) {
-        let mut cache = lock(&self.cache);
-        cache.place_mut(&object.namespace).observed.pods.clear();
+        if let Some(place) = lock(&self.cache).known_place_mut(&object.namespace) {
+            place.observed.pods.clear();
+        }
     }
 
     /// The data of the secrets that an unfinished run's arguments name; those that are missing are
@@ -201,7 +206,7 @@ impl Controller {
                 "/api/v1/namespaces/{}/secrets/{name_in_path}",
                 object.namespace
             );
-            let tree = match self.api.get("secrets", &path).await {
+            let tree = match self.api.tree("get", "secrets", &path).await {
                 Ok(tree) => tree,
                 Err(CallError::NotFound(_)) => continue,
                 Err(error) => return Err(error.into()),

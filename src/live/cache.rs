@@ -48,7 +48,12 @@ impl Cache {
         self.places.get(namespace)
     }
 
-    pub fn place_mut(&mut self, namespace: &str) -> &mut Place {
+    /// A namespace with objects, for what is to be seen by one decision.
+    pub fn known_place_mut(&mut self, namespace: &str) -> Option<&mut Place> {
+        self.places.get_mut(namespace)
+    }
+
+    fn place_mut(&mut self, namespace: &str) -> &mut Place {
         let templates = &self.cluster_templates;
         self.places
             .entry(namespace.to_owned())
@@ -71,17 +76,25 @@ impl Cache {
         objects::get(&place.rollouts, &place.observed, object)
     }
 
+    /// Whether an object is known in this or a newer version, or known to be deleted.
+    pub fn is_known(&self, reference: &ObjectRef, uid: &str, version: &str) -> bool {
+        if self.deleted.contains_key(uid) {
+            return true;
+        }
+        match self.get(reference) {
+            Some(known) => !is_newer(version, known.identity().1),
+            None => false,
+        }
+    }
+
     /// Takes an object in, unless it is known in this or a newer version. Tells whether it was new.
     pub fn put(&mut self, reference: &ObjectRef, object: Object, now: Instant) -> bool {
         let (uid, version) = object.identity();
-        if self.deleted.contains_key(uid) {
+        if self.is_known(reference, uid, version) {
             return false;
         }
         if let Some(known) = self.get(reference) {
-            let (known_uid, known_version) = known.identity();
-            if !is_newer(version, known_version) {
-                return false;
-            }
+            let (known_uid, _) = known.identity();
             if known_uid != uid {
                 self.deleted.insert(known_uid.to_owned(), now);
             }

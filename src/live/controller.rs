@@ -4,16 +4,15 @@
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::FutureExt as _;
-use serde_json::Value;
 use tokio::sync::watch;
 
 use super::api::Api;
 use super::cache::{Cache, decides_on};
-use super::decode::{self, Decoded};
+use super::decode::{self, Decoded, Stamp};
 use super::events::{Events, Outbox};
 use super::providers::Measurer;
 use super::queue::{DEBOUNCE, Queue, Workers};
@@ -57,6 +56,8 @@ pub struct Controller {
     pub signals: Signals,
     pub measurer: Measurer,
     outbox: Mutex<Option<Outbox>>,
+    /// Whether this controller is the one to write; not set before it runs.
+    leads: OnceLock<watch::Receiver<bool>>,
     /// Uids of Rollouts whose existence was told.
     pub announced: Mutex<BTreeSet<String>>,
 }
@@ -74,6 +75,7 @@ impl Controller {
             events,
             signals,
             outbox: Mutex::new(Some(outbox)),
+            leads: OnceLock::new(),
             announced: Mutex::new(BTreeSet::new()),
             options,
         })
@@ -87,6 +89,8 @@ impl Controller {
         stop: impl Future<Output = ()>,
     ) {
         tokio::pin!(stop);
+        // A second run of the same controller goes by the first one's leadership.
+        let _ = self.leads.set(leads.clone());
         let mut base = BTreeSet::from([
             Kind::Rollout,
             Kind::AnalysisTemplate,
@@ -118,6 +122,7 @@ impl Controller {
                     changed = leads.changed() => if changed.is_err() { break },
                     () = &mut stop => break,
                 }
+                self.wake_all();
                 continue;
             }
             tokio::select! {
@@ -134,6 +139,11 @@ impl Controller {
         while tasks.join_next().await.is_some() {}
     }
 
+    /// Whether this controller may write now.
+    pub(super) fn may_write(&self) -> bool {
+        self.leads.get().is_none_or(|leads| *leads.borrow())
+    }
+
     /// One reconciliation with all that can go wrong.
     async fn look_at(self: Arc<Self>, object: ObjectRef) {
         let started = Instant::now();
@@ -148,6 +158,8 @@ impl Controller {
         };
         match &error {
             None => self.queue.succeeded(&object),
+            // Whoever leads next looks at everything.
+            Some(Failure::LeadsNoLonger) => {}
             Some(Failure::NotYet) => self.queue.add(&object, UNKNOWN_RETRY),
             Some(failure) => {
                 let wait = self.queue.backoff(&object);
@@ -164,12 +176,27 @@ impl Controller {
 
     /// Takes what the API server says of an object into the cache, and wakes who is concerned.
     /// Its name, if it can be read.
-    pub fn observe(self: &Arc<Self>, kind: &Kind, tree: Value) -> Option<ObjectRef> {
-        let (reference, decoded) = match decode::read(kind, tree) {
-            Ok(read) => read,
+    pub fn observe(self: &Arc<Self>, kind: &Kind, text: &str) -> Option<ObjectRef> {
+        let unreadable = |error: String| {
+            tracing::warn!(kind = kind.as_str(), %error, "an object cannot be read");
+        };
+        let stamped = decode::stamp(text).map_err(unreadable).ok()?;
+        let Stamp {
+            name,
+            namespace,
+            uid,
+            resource_version,
+        } = stamped.metadata;
+        let reference = ObjectRef::new(kind.clone(), namespace, name);
+        // Most of what a watch tells are the controller's own writes.
+        if lock(&self.cache).is_known(&reference, &uid, &resource_version) {
+            return Some(reference);
+        }
+        let decoded = match decode::read(kind, text) {
+            Ok(decoded) => decoded,
             Err(error) => {
-                tracing::warn!(kind = kind.as_str(), %error, "an object cannot be read");
-                return None;
+                unreadable(error);
+                return Some(reference);
             }
         };
         let now = Instant::now();

@@ -1,10 +1,14 @@
 //! From the API's JSON to what the cache keeps: without what the controller never reads.
 
-use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::cache::Broken;
-use crate::engine::objects::{Kind, Object, ObjectRef};
+use crate::engine::objects::{Kind, Object};
 use crate::spec::decode::decode;
+use crate::spec::rollout::Rollout;
 
 /// Annotation of kubectl with the whole object as it was applied.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -17,49 +21,71 @@ pub enum Decoded {
     Broken(Box<Broken>),
 }
 
+/// What tells an object and its version, read without the rest of it.
+#[derive(Debug, Deserialize)]
+pub struct Stamped<'t> {
+    /// `Status` where the answer to a deletion is no object.
+    #[serde(borrow, default)]
+    pub kind: Cow<'t, str>,
+    #[serde(borrow, default)]
+    pub metadata: Stamp<'t>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Stamp<'t> {
+    #[serde(borrow)]
+    pub name: Cow<'t, str>,
+    #[serde(borrow)]
+    pub namespace: Cow<'t, str>,
+    #[serde(borrow)]
+    pub uid: Cow<'t, str>,
+    #[serde(borrow)]
+    pub resource_version: Cow<'t, str>,
+}
+
+/// Reads what tells an object and its version.
+///
+/// # Errors
+/// Text that is no JSON object.
+pub fn stamp(text: &str) -> Result<Stamped<'_>, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
 /// Reads an object of a kind.
 ///
 /// # Errors
-/// A tree without a name, or, except for Rollouts, of another shape.
-pub fn read(kind: &Kind, mut tree: Value) -> Result<(ObjectRef, Decoded), String> {
+/// Text that is no JSON, or, except for Rollouts, an object of another shape.
+pub fn read(kind: &Kind, text: &str) -> Result<Decoded, String> {
+    match Object::from_json_of(kind, tree(kind, text)?) {
+        Ok(object) => Ok(Decoded::Object(object)),
+        Err(message) if *kind == Kind::Rollout => {
+            let rest = without_spec(tree(kind, text)?)?;
+            Ok(Decoded::Broken(Box::new(Broken { rest, message })))
+        }
+        Err(message) => Err(message),
+    }
+}
+
+fn tree(kind: &Kind, text: &str) -> Result<Value, String> {
+    let mut tree = serde_json::from_str(text).map_err(|error| error.to_string())?;
     trim(kind, &mut tree);
-    let text = |path: &str| {
-        let found = tree.pointer(path).and_then(Value::as_str);
-        found.unwrap_or_default().to_owned()
-    };
-    let name = text("/metadata/name");
-    let namespace = text("/metadata/namespace");
-    if name.is_empty() {
-        return Err(format!("a {} has no name", kind.as_str()));
-    }
-    let reference = ObjectRef::new(kind.clone(), namespace, name);
-    if *kind != Kind::Rollout {
-        let object = Object::from_json_of(kind, tree)?;
-        return Ok((reference, Decoded::Object(object)));
-    }
-    // Kept only as long as it may be needed; a Rollout is a few kilobytes.
-    let rest = match Object::from_json_of(kind, tree.clone()) {
-        Ok(object) => return Ok((reference, Decoded::Object(object))),
-        Err(message) => (message, tree),
-    };
-    let (message, mut tree) = rest;
-    if let Some(members) = tree.as_object_mut() {
-        members.insert("spec".into(), json!({}));
-    }
-    let rest = match decode(tree.clone()) {
-        Ok(rest) => rest,
-        Err(_) => {
-            // A status that cannot be read is not to be lost, but there is nothing to build on.
-            if let Some(members) = tree.as_object_mut() {
-                members.insert("status".into(), json!({}));
-            }
-            decode(tree).map_err(|error| error.to_string())?
+    Ok(tree)
+}
+
+/// A Rollout with an empty spec; and an empty status where that cannot be read either.
+fn without_spec(mut tree: Value) -> Result<Rollout, String> {
+    let clear = |tree: &mut Value, key: &str| {
+        if let Some(members) = tree.as_object_mut() {
+            members.insert(key.into(), json!({}));
         }
     };
-    Ok((
-        reference,
-        Decoded::Broken(Box::new(Broken { rest, message })),
-    ))
+    clear(&mut tree, "spec");
+    if let Ok(rest) = decode(tree.clone()) {
+        return Ok(rest);
+    }
+    clear(&mut tree, "status");
+    decode(tree).map_err(|error| error.to_string())
 }
 
 fn trim(kind: &Kind, tree: &mut Value) {
@@ -98,12 +124,6 @@ fn trim(kind: &Kind, tree: &mut Value) {
     }
 }
 
-/// Name and resource version of an object that is otherwise of no use.
-pub fn metadata(tree: &Value) -> Map<String, Value> {
-    let metadata = tree.get("metadata").and_then(Value::as_object);
-    metadata.cloned().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,8 +136,11 @@ mod tests {
                 "managedFields": [{}], "annotations": {LAST_APPLIED: "{}"}},
             "spec": {"replicas": 1}, "status": {"phase": "Healthy"}
         });
-        let (reference, decoded) = read(&Kind::Rollout, tree.clone()).unwrap();
-        assert_eq!(reference, ObjectRef::new(Kind::Rollout, "ns", "r"));
+        let text = tree.to_string();
+        let stamped = stamp(&text).unwrap();
+        assert_eq!(stamped.metadata.name, "r");
+        assert_eq!(stamped.metadata.resource_version, "7");
+        let decoded = read(&Kind::Rollout, &text).unwrap();
         let Decoded::Object(Object::Rollout(rollout)) = decoded else {
             panic!("not read");
         };
@@ -125,7 +148,7 @@ mod tests {
         assert!(rollout.metadata.annotations.is_empty());
         let mut wrong = tree;
         wrong["spec"]["replicas"] = json!("three");
-        let (_, decoded) = read(&Kind::Rollout, wrong).unwrap();
+        let decoded = read(&Kind::Rollout, &wrong.to_string()).unwrap();
         let Decoded::Broken(broken) = decoded else {
             panic!("read");
         };

@@ -269,7 +269,9 @@ impl Planner<'_> {
 
     fn create(&mut self, target: ObjectRef, object: Object) {
         let mut body = object.to_json();
-        if let Some(members) = body.as_object_mut() {
+        // Where the status is no subresource it is stored, with an empty phase.
+        let keeps_status = matches!(target.kind, Kind::AnalysisRun | Kind::Experiment);
+        if let Some(members) = body.as_object_mut().filter(|_| !keeps_status) {
             members.remove("status");
         }
         self.steps.push(Step::Write(Write {

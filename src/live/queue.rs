@@ -11,8 +11,12 @@ use tokio::sync::Notify;
 use super::signals::lock;
 use crate::engine::objects::{Kind, ObjectRef};
 
-/// From a change to the reconciliation that it causes: changes that come together are looked at once.
-pub const DEBOUNCE: Duration = Duration::from_millis(20);
+/// From a change to the look that it causes: what comes with it is seen at once.
+pub const DEBOUNCE: Duration = Duration::from_millis(2);
+/// From the end of a look at an object to the next: what it has caused is seen together.
+const REST: Duration = Duration::from_millis(20);
+/// The same for an Experiment, which then sees the first measurements of the runs it started.
+const REST_OF_EXPERIMENT: Duration = Duration::from_millis(40);
 /// The reference's rate limiter: first wait after a failure, doubled up to the longest
 /// (argo-rollouts `utils/queue`).
 const FIRST_BACKOFF: Duration = Duration::from_millis(1);
@@ -59,6 +63,8 @@ struct State {
     running: BTreeSet<ObjectRef>,
     /// Of these, how many of a kind take a worker.
     busy: BTreeMap<Kind, usize>,
+    /// When the last look at an object was over.
+    ended: BTreeMap<ObjectRef, Instant>,
     /// Failures in a row.
     failures: BTreeMap<ObjectRef, u32>,
 }
@@ -74,8 +80,8 @@ impl Queue {
 
     /// Asks for a look at an object after `delay`; one that is due earlier already covers it.
     pub fn add(&self, object: &ObjectRef, delay: Duration) {
-        let at = Instant::now() + delay;
-        lock(&self.state).add(object, at);
+        let now = Instant::now();
+        lock(&self.state).add(object, now, now + delay);
         self.changed.notify_one();
     }
 
@@ -96,6 +102,7 @@ impl Queue {
     pub fn forget(&self, object: &ObjectRef) {
         let mut state = lock(&self.state);
         state.failures.remove(object);
+        state.ended.remove(object);
         if let Some(key) = state.standing.remove(object) {
             state.due.remove(&key);
         }
@@ -130,12 +137,7 @@ impl Queue {
 
     /// The object may be given out again; `holds_worker` unless that was given free before.
     pub fn done(&self, object: &ObjectRef, holds_worker: bool) {
-        let mut state = lock(&self.state);
-        state.running.remove(object);
-        if holds_worker {
-            state.release(&object.kind);
-        }
-        drop(state);
+        lock(&self.state).finish(object, holds_worker, Instant::now());
         self.changed.notify_one();
     }
 
@@ -147,7 +149,15 @@ impl Queue {
 }
 
 impl State {
-    fn add(&mut self, object: &ObjectRef, at: Instant) {
+    fn add(&mut self, object: &ObjectRef, now: Instant, at: Instant) {
+        let is_running = self.running.contains(object);
+        let ended = self.ended.get(object).copied();
+        let rested = ended
+            .filter(|_| !is_running)
+            .map(|ended| ended + rest(&object.kind));
+        let at = rested
+            .filter(|rested| *rested > now)
+            .map_or(at, |rested| at.max(rested));
         if let Some(standing) = self.standing.get(object) {
             if standing.0 <= at {
                 return;
@@ -165,35 +175,50 @@ impl State {
         let mut found = None;
         for (key, object) in &self.due {
             if key.0 > now {
-                return match found {
-                    Some(key) => Ok(self.start(key)),
-                    None => Err(Some(key.0)),
-                };
+                return Err(Some(key.0));
             }
             let busy = self.busy.get(&object.kind).copied().unwrap_or(0);
             if !self.running.contains(object) && busy < workers.of(&object.kind).max(1) {
-                found = Some(*key);
+                found = Some((*key, object.clone()));
                 break;
             }
         }
-        found.map(|key| self.start(key)).ok_or(None)
-    }
-
-    fn start(&mut self, key: (Instant, u64)) -> ObjectRef {
-        let object = self.due.remove(&key).unwrap_or_else(|| {
-            // The key was just read from the map.
-            ObjectRef::new(Kind::Rollout, "", "")
-        });
+        let (key, object) = found.ok_or(None)?;
+        self.due.remove(&key);
         self.standing.remove(&object);
         self.running.insert(object.clone());
-        *self.busy.entry(object.kind.clone()).or_insert(0) += 1;
-        object
+        let busy = self.busy.entry(object.kind.clone()).or_insert(0);
+        *busy = busy.saturating_add(1);
+        Ok(object)
+    }
+
+    fn finish(&mut self, object: &ObjectRef, holds_worker: bool, now: Instant) {
+        self.running.remove(object);
+        if holds_worker {
+            self.release(&object.kind);
+        }
+        self.ended.insert(object.clone(), now);
+        // What was asked for meanwhile is not looked at before the rest is over.
+        let rested = now + rest(&object.kind);
+        if let Some(key) = self.standing.get(object).filter(|key| key.0 < rested) {
+            self.due.remove(key);
+            self.standing.remove(object);
+            self.add(object, now, rested);
+        }
     }
 
     fn release(&mut self, kind: &Kind) {
         if let Some(busy) = self.busy.get_mut(kind) {
             *busy = busy.saturating_sub(1);
         }
+    }
+}
+
+fn rest(kind: &Kind) -> Duration {
+    if *kind == Kind::Experiment {
+        REST_OF_EXPERIMENT
+    } else {
+        REST
     }
 }
 
@@ -220,18 +245,21 @@ mod tests {
             ..WORKERS
         };
         let mut state = State::default();
-        state.add(&rollout("a"), at(5));
-        state.add(&rollout("b"), at(3));
-        state.add(&rollout("a"), at(2));
-        state.add(&rollout("a"), at(9));
+        let add = |state: &mut State, name: &str, millis: u64| {
+            state.add(&rollout(name), start, at(millis));
+        };
+        add(&mut state, "a", 5);
+        add(&mut state, "b", 3);
+        add(&mut state, "a", 2);
+        add(&mut state, "a", 9);
         assert_eq!(state.take(at(1), &workers), Err(Some(at(2))));
         assert_eq!(state.take(at(4), &workers), Ok(rollout("a")));
         assert_eq!(state.take(at(4), &workers), Ok(rollout("b")));
-        state.add(&rollout("a"), at(4));
+        add(&mut state, "a", 4);
         assert_eq!(state.take(at(6), &workers), Err(None));
-        state.running.remove(&rollout("a"));
-        state.release(&Kind::Rollout);
-        assert_eq!(state.take(at(6), &workers), Ok(rollout("a")));
+        state.finish(&rollout("a"), true, at(6));
+        assert_eq!(state.take(at(6), &workers), Err(Some(at(26))));
+        assert_eq!(state.take(at(26), &workers), Ok(rollout("a")));
     }
 
     #[test]
@@ -239,9 +267,9 @@ mod tests {
         let now = Instant::now();
         let run = ObjectRef::new(Kind::AnalysisRun, "ns", "a");
         let mut state = State::default();
-        state.add(&rollout("a"), now);
-        state.add(&rollout("b"), now);
-        state.add(&run, now);
+        state.add(&rollout("a"), now, now);
+        state.add(&rollout("b"), now, now);
+        state.add(&run, now, now);
         assert_eq!(state.take(now, &WORKERS), Ok(rollout("a")));
         assert_eq!(state.take(now, &WORKERS), Ok(run));
         assert_eq!(state.take(now, &WORKERS), Err(None));

@@ -35,6 +35,8 @@ pub enum Failure {
     /// Objects that it needs are not known yet.
     #[error("waits for objects to be listed")]
     NotYet,
+    #[error("another controller leads now")]
+    LeadsNoLonger,
     #[error("{0}")]
     Call(#[from] CallError),
     #[error("{0}")]
@@ -215,12 +217,15 @@ impl Controller {
             let secrets = self.fetch_secrets(object, &run).await?;
             let (asked, outcome, redactor) = {
                 let mut cache = lock(&self.cache);
-                let place = cache.place_mut(&object.namespace);
-                place.observed.secrets = secrets;
-                let place = &*place;
-                let Some(run) = place.observed.analysis_runs.get(&object.name) else {
+                let Some(place) = cache.known_place_mut(&object.namespace) else {
                     return Ok(());
                 };
+                // Seen by this decision only.
+                place.observed.secrets = secrets;
+                let Some(run) = place.observed.analysis_runs.get(&object.name).cloned() else {
+                    return Ok(());
+                };
+                let run = run.as_ref();
                 let now = now();
                 let mut decision = analysis::decide(run, &place.observed, &answers, now);
                 let record = DecisionRecord::AnalysisRun {
@@ -243,7 +248,7 @@ impl Controller {
                 let redactor = Redactor::new(secrets_of_run(run, &place.observed));
                 let settles = asked.is_empty() || decision.status.is_some();
                 let outcome = settles.then(|| outcome(place, object, decision, status));
-                cache.place_mut(&object.namespace).observed.secrets.clear();
+                place.observed.secrets.clear();
                 (asked, outcome, redactor)
             };
             if let Some(outcome) = outcome {

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::api::{CallError, of_status};
 use super::cache::is_newer;
 use super::controller::Controller;
-use super::decode;
+use super::decode::{self, Stamp};
 use super::resource::Resource;
 use super::signals::lock;
 use crate::engine::objects::{Kind, ObjectRef};
@@ -147,7 +147,7 @@ impl Controller {
         }
         let group: Value = self
             .api
-            .get("discovery", &format!("/apis/{}", resource.group))
+            .tree("get", "discovery", &format!("/apis/{}", resource.group))
             .await?;
         let versions = group.get("versions").and_then(Value::as_array);
         let served = versions
@@ -173,11 +173,11 @@ impl Controller {
                 path.push_str("&continue=");
                 path.push_str(&percent_encode(&next));
             }
-            let text = self.api.list(&resource.plural, &path).await?;
+            let text = self.api.read("list", &resource.plural, &path).await?;
             let page: Page = serde_json::from_str(&text)
                 .map_err(|error| CallError::Unreadable(error.to_string()))?;
             for item in &page.items {
-                seen.extend(self.take_in(kind, item.get()));
+                seen.extend(self.observe(kind, item.get()));
             }
             next = page.metadata.next.unwrap_or_default();
             if next.is_empty() {
@@ -213,21 +213,25 @@ impl Controller {
             }
             let event: Event = serde_json::from_slice(&line)
                 .map_err(|error| CallError::Unreadable(error.to_string()))?;
+            let text = event.object.get();
             match event.type_ {
                 "ADDED" | "MODIFIED" => {
-                    self.take_in(kind, event.object.get());
+                    self.observe(kind, text);
                 }
-                "DELETED" => self.take_out(kind, event.object.get()),
+                "DELETED" => self.take_out(kind, text),
                 "BOOKMARK" => {}
                 _ => {
-                    let status: Status = serde_json::from_str(event.object.get())
+                    let status: Status = serde_json::from_str(text)
                         .map_err(|error| CallError::Unreadable(error.to_string()))?;
                     return Err(of_status(status.code, &status.reason, status.message));
                 }
             }
-            let stamp: Stamped = serde_json::from_str(event.object.get())
-                .map_err(|error| CallError::Unreadable(error.to_string()))?;
-            *version = stamp.metadata.resource_version;
+            let stamped = decode::stamp(text).map_err(CallError::Unreadable)?;
+            stamped
+                .metadata
+                .resource_version
+                .as_ref()
+                .clone_into(version);
             // A line is as long as its object; the longest is not to be kept.
             if line.capacity() > 64 << 10 {
                 line = Vec::new();
@@ -235,26 +239,17 @@ impl Controller {
         }
     }
 
-    /// Takes an object of the API into the cache and wakes who is concerned. Its name.
-    fn take_in(self: &Arc<Self>, kind: &Kind, text: &str) -> Option<ObjectRef> {
-        let tree: Value = match serde_json::from_str(text) {
-            Ok(tree) => tree,
-            Err(error) => {
-                tracing::warn!(kind = kind.as_str(), %error, "an object cannot be read");
-                return None;
-            }
-        };
-        self.observe(kind, tree)
-    }
-
     fn take_out(self: &Arc<Self>, kind: &Kind, text: &str) {
-        let Ok(tree) = serde_json::from_str::<Value>(text) else {
-            return;
-        };
-        let metadata = decode::metadata(&tree);
-        let text = |key: &str| metadata.get(key).and_then(Value::as_str).unwrap_or("");
-        let reference = ObjectRef::new(kind.clone(), text("namespace"), text("name"));
-        self.gone(&reference, Some(text("uid")));
+        if let Ok(stamped) = decode::stamp(text) {
+            let Stamp {
+                name,
+                namespace,
+                uid,
+                resource_version: _,
+            } = stamped.metadata;
+            let reference = ObjectRef::new(kind.clone(), namespace, name);
+            self.gone(&reference, Some(&uid));
+        }
     }
 
     /// Drops what a list as of `version` did not have.
@@ -341,17 +336,6 @@ struct Event<'t> {
     type_: &'t str,
     #[serde(borrow)]
     object: &'t RawValue,
-}
-
-#[derive(Deserialize)]
-struct Stamped {
-    metadata: Stamp,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Stamp {
-    resource_version: String,
 }
 
 #[derive(Deserialize)]
