@@ -1,5 +1,6 @@
 //! What people read: strings only, nothing is printed here.
 
+pub mod objects;
 pub mod plot;
 pub mod query_result;
 pub mod test_results;
