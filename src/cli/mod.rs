@@ -134,7 +134,7 @@ fn run(arguments: &Arguments) -> std::io::Result<Outcome> {
         Command::Completions(arguments) => manual::completions(arguments),
         Command::Man(arguments) => manual::man(arguments),
         #[cfg(feature = "live")]
-        Command::Live(command) => live::run(command, &arguments.connection),
+        Command::Live(command) => live::run(command, &arguments.connection, look),
     }
 }
 

@@ -2,14 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::spec::analysis::AnalysisPhase;
+use crate::spec::analysis::{AnalysisPhase, Argument};
+use crate::spec::decode::decode;
 use crate::spec::kubernetes::PodTemplate;
 use crate::spec::rollout::Rollout;
+use crate::spec::templates::merge_arguments;
 use crate::time::Timestamp;
 
-use super::ObjectKey;
-use super::POD_TEMPLATE_HASH_LABEL;
 use super::observed::{Observed, ReplicaSet};
+use super::{INSTANCE_ID_LABEL, ObjectKey, POD_TEMPLATE_HASH_LABEL};
 
 /// A command about a Rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,6 +193,68 @@ pub fn writes(
         }],
         Verb::Scale { replicas } => vec![spec(json!({"spec": {"replicas": replicas}}))],
     })
+}
+
+/// A run that a user wants of a template.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NewRun {
+    pub name: Option<String>,
+    /// What its name starts with; else the template's name and a hyphen.
+    pub generate_name: Option<String>,
+    pub namespace: String,
+    pub instance_id: Option<String>,
+    pub arguments: Vec<Argument>,
+}
+
+/// The AnalysisRun of an AnalysisTemplate or ClusterAnalysisTemplate, as the API writes them
+/// (`utils/analysis`, `NewAnalysisRunFromUnstructured`).
+///
+/// # Errors
+/// A template without a name where none is given, or an argument without a value.
+pub fn new_analysis_run(template: &Value, wanted: &NewRun) -> Result<Value, String> {
+    let mut spec = match template.get("spec") {
+        Some(Value::Object(spec)) => spec.clone(),
+        Some(_) | None => return Err("the template has no spec".to_owned()),
+    };
+    let arguments = match spec.get("args") {
+        None | Some(Value::Null) => wanted.arguments.clone(),
+        Some(declared) => {
+            let declared: Vec<Argument> =
+                decode(declared.clone()).map_err(|error| error.to_string())?;
+            merge_arguments(&wanted.arguments, &declared)?
+        }
+    };
+    if !arguments.is_empty() {
+        let arguments = serde_json::to_value(arguments).map_err(|error| error.to_string())?;
+        spec.insert("args".into(), arguments);
+    }
+    let mut metadata = Map::new();
+    let template_name = template.pointer("/metadata/name").and_then(Value::as_str);
+    match (&wanted.name, &wanted.generate_name, template_name) {
+        (Some(name), _, _) => metadata.insert("name".into(), name.as_str().into()),
+        (None, Some(prefix), _) => metadata.insert("generateName".into(), prefix.as_str().into()),
+        (None, None, Some(name)) => {
+            metadata.insert("generateName".into(), format!("{name}-").into())
+        }
+        (None, None, None) => return Err("the template has no name: give the run one".to_owned()),
+    };
+    metadata.insert("namespace".into(), wanted.namespace.as_str().into());
+    for key in ["labels", "annotations"] {
+        if let Some(Value::Object(own)) = template.pointer(&format!("/metadata/{key}")) {
+            let mut own = own.clone();
+            own.shift_remove("kubectl.kubernetes.io/last-applied-configuration");
+            metadata.insert(key.into(), Value::Object(own));
+        }
+    }
+    if let Some(id) = &wanted.instance_id {
+        metadata.insert("labels".into(), json!({INSTANCE_ID_LABEL: id}));
+    }
+    Ok(json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AnalysisRun",
+        "metadata": metadata,
+        "spec": spec,
+    }))
 }
 
 fn unpause() -> Value {
@@ -418,7 +481,6 @@ fn owned_sets<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::decode::decode;
 
     fn rollout(status: Value) -> Rollout {
         decode(json!({

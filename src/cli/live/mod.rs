@@ -4,12 +4,16 @@
 
 mod abort;
 mod connection;
+mod create;
+mod get;
+mod list;
 mod pause;
 mod promote;
 mod restart;
 mod retry;
 mod scale;
 mod set;
+mod status;
 mod terminate;
 mod undo;
 
@@ -26,11 +30,15 @@ use crate::live::user::failure::Failure;
 use crate::live::user::verbs::{Written, carry_out};
 use crate::time::Timestamp;
 
-use super::Outcome;
+use super::{Outcome, print as out};
+use crate::report::timeline::Look;
 pub(super) use connection::Connection;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    Get(get::Arguments),
+    List(list::Arguments),
+    Status(status::Arguments),
     Promote(promote::Arguments),
     Abort(abort::Arguments),
     Retry(retry::Arguments),
@@ -40,6 +48,7 @@ pub(super) enum Command {
     Set(set::Arguments),
     Terminate(terminate::Arguments),
     Scale(scale::Arguments),
+    Create(create::Arguments),
 }
 
 /// Flags that say which cluster stand before the commands here, and after them, but not after others.
@@ -61,8 +70,11 @@ pub(super) fn name_by_link(command: clap::Command) -> clap::Command {
 }
 
 /// Runs a command; `outer` are the flags before it.
-pub(super) fn run(command: &Command, outer: &Connection) -> io::Result<Outcome> {
+pub(super) fn run(command: &Command, outer: &Connection, look: Look) -> io::Result<Outcome> {
     match command {
+        Command::Get(arguments) => get::run(arguments, outer, look),
+        Command::List(arguments) => list::run(arguments, outer),
+        Command::Status(arguments) => status::run(arguments, outer),
         Command::Promote(arguments) => promote::run(arguments, outer),
         Command::Abort(arguments) => abort::run(arguments, outer),
         Command::Retry(arguments) => retry::run(arguments, outer),
@@ -72,6 +84,7 @@ pub(super) fn run(command: &Command, outer: &Connection) -> io::Result<Outcome> 
         Command::Set(arguments) => set::run(arguments, outer),
         Command::Terminate(arguments) => terminate::run(arguments, outer),
         Command::Scale(arguments) => scale::run(arguments, outer),
+        Command::Create(arguments) => create::run(arguments, outer),
     }
 }
 
@@ -144,7 +157,7 @@ fn do_to_each(
     on_cluster(settings, async |cluster| {
         for name in names {
             let written = carry_out(&cluster, name, &verb(name), now()).await?;
-            super::print(&format!("{}\n", told(name, &written)))?;
+            out(&format!("{}\n", told(name, &written)))?;
         }
         Ok(Outcome::Clean)
     })

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::cluster::Kind;
-use crate::spec::decode::DecodeError;
+use crate::live::resource::Resource;
 
 /// Why a command did not do what it was asked for.
 #[derive(Debug)]
@@ -11,9 +10,8 @@ pub enum Failure {
     Request(Box<FailedRequest>),
     /// What the server gave is not what it should be.
     Undecodable {
-        kind: Kind,
         name: String,
-        error: Box<DecodeError>,
+        reason: String,
     },
     /// The command makes no sense for the object as it is.
     Refused(String),
@@ -24,7 +22,7 @@ pub enum Failure {
 pub struct FailedRequest {
     /// As in RBAC.
     pub verb: &'static str,
-    pub kind: Kind,
+    pub resource: Resource,
     pub namespace: String,
     pub server: String,
     pub error: kube::Error,
@@ -47,12 +45,7 @@ impl Failure {
                 kube::Error::Api(status) => Some(status),
                 _ => None,
             },
-            Failure::Undecodable {
-                kind: _,
-                name: _,
-                error: _,
-            }
-            | Failure::Refused(_) => None,
+            Failure::Undecodable { name: _, reason: _ } | Failure::Refused(_) => None,
         }
     }
 }
@@ -61,11 +54,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Request(request) => request.fmt(formatter),
-            Failure::Undecodable { kind, name, error } => write!(
+            Failure::Undecodable { name, reason } => write!(
                 formatter,
-                "the {} {name:?} is not as its CRD should have it: {error}; see: kubectl get {} {name} -o yaml",
-                kind.kind,
-                kind.full_name()
+                "{name:?} is not as its CRD should have it: {reason}; is the CRD of another version?"
             ),
             Failure::Refused(reason) => formatter.write_str(reason),
         }
@@ -79,7 +70,7 @@ impl fmt::Display for FailedRequest {
         match &self.error {
             kube::Error::Api(status) => {
                 formatter.write_str(status.message.trim_end())?;
-                match advice(status, self.verb, &self.kind, &self.namespace) {
+                match advice(status, self.verb, &self.resource, &self.namespace) {
                     Some(advice) => write!(formatter, "; {advice}"),
                     None => Ok(()),
                 }
@@ -94,7 +85,16 @@ impl fmt::Display for FailedRequest {
     }
 }
 
-fn advice(status: &kube::core::Status, verb: &str, kind: &Kind, namespace: &str) -> Option<String> {
+fn advice(
+    status: &kube::core::Status,
+    verb: &str,
+    resource: &Resource,
+    namespace: &str,
+) -> Option<String> {
+    let full_name = match resource.group.as_str() {
+        "" => resource.plural.clone(),
+        group => format!("{}.{group}", resource.plural),
+    };
     let names_object = status
         .details
         .as_ref()
@@ -102,16 +102,15 @@ fn advice(status: &kube::core::Status, verb: &str, kind: &Kind, namespace: &str)
     match status.code {
         401 => Some("the credentials of the kubeconfig were not taken: log in again".into()),
         403 => Some(format!(
-            "check: kubectl auth can-i {verb} {} -n {namespace}",
-            kind.full_name()
+            "check: kubectl auth can-i {verb} {full_name} -n {namespace}"
         )),
-        404 if names_object && kind.namespaced => Some(format!(
+        404 if names_object && resource.namespaced => Some(format!(
             "namespace {namespace:?} was looked at, others by -n; see: kubectl get {} -A",
-            kind.full_name()
+            full_name
         )),
-        404 if !names_object && kind.group == "argoproj.io" => Some(format!(
+        404 if !names_object && resource.group == "argoproj.io" => Some(format!(
             "the cluster has no {}: install them by `rollproof manifests | kubectl apply --server-side -f -`",
-            kind.full_name()
+            full_name
         )),
         _ => None,
     }

@@ -4,13 +4,11 @@ use kube::api::{ListParams, Patch};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-use super::cluster::{
-    ANALYSIS_RUN, Cluster, DEPLOYMENT, EXPERIMENT, Kind, POD_TEMPLATE, REPLICA_SET, ROLLOUT,
-};
+use super::cluster::Cluster;
 use super::failure::Failure;
+use crate::engine::objects::{self, Kind, Object};
 use crate::engine::verbs::{self, Patch as VerbPatch, Reading, Target, Verb};
-use crate::engine::{ObjectKey, Observed, ReplicaSet};
-use crate::spec::decode::decode;
+use crate::engine::{ObjectKey, Observed};
 use crate::spec::meta::LabelSelector;
 use crate::spec::rollout::Rollout;
 use crate::time::Timestamp;
@@ -57,11 +55,11 @@ async fn try_once(
     let mut written = Vec::new();
     for write in writes {
         let (kind, name, is_status) = match &write.target {
-            Target::Rollout => (ROLLOUT, name, false),
-            Target::RolloutStatus => (ROLLOUT, name, true),
-            Target::Workload(key) => (workload_kind(key)?, key.name.as_str(), false),
-            Target::AnalysisRun(name) => (ANALYSIS_RUN, name.as_str(), false),
-            Target::Experiment(name) => (EXPERIMENT, name.as_str(), false),
+            Target::Rollout => (Kind::Rollout, name, false),
+            Target::RolloutStatus => (Kind::Rollout, name, true),
+            Target::Workload(key) => (objects::kind_of(key), key.name.as_str(), false),
+            Target::AnalysisRun(name) => (Kind::AnalysisRun, name.as_str(), false),
+            Target::Experiment(name) => (Kind::Experiment, name.as_str(), false),
         };
         let patch = match write.patch {
             VerbPatch::Merge(patch) => Patch::Merge(patch),
@@ -72,7 +70,7 @@ async fn try_once(
         };
         cluster.patch(&kind, name, is_status, &patch).await?;
         written.push(Written {
-            kind: kind.kind.to_owned(),
+            kind: kind.as_str().to_owned(),
             name: name.to_owned(),
         });
     }
@@ -93,17 +91,10 @@ fn replace_template(template: Value, version: Option<&str>) -> Result<Patch<Valu
         .map_err(|error| Failure::Refused(error.to_string()))
 }
 
-fn workload_kind(key: &ObjectKey) -> Result<Kind, Failure> {
-    [DEPLOYMENT, REPLICA_SET, POD_TEMPLATE]
-        .into_iter()
-        .find(|kind| kind.kind == key.kind && kind.group == key.group)
-        .ok_or_else(|| Failure::Refused(format!("workload of type {} is not supported", key.kind)))
-}
-
 /// What was read for a command.
 #[derive(Default)]
 struct Read {
-    rollout: Rollout,
+    rollout: Arc<Rollout>,
     observed: Observed,
 }
 
@@ -137,7 +128,7 @@ async fn read(cluster: &Cluster, name: &str, reading: Reading) -> Result<Read, F
             if let Some(workload) = &read.rollout.spec.workload_ref {
                 // The plugin takes any workloadRef for a Deployment.
                 let key = ObjectKey::new("apps/v1", "Deployment", &workload.name);
-                let object = cluster.get(&DEPLOYMENT, &workload.name).await?;
+                let object = cluster.get(&objects::kind_of(&key), &workload.name).await?;
                 read.observed.others.insert(key, Arc::new(object));
             }
         }
@@ -147,11 +138,12 @@ async fn read(cluster: &Cluster, name: &str, reading: Reading) -> Result<Read, F
                 label_selector: selector_text(&selector),
                 ..ListParams::default()
             };
-            let listed = cluster.list(&REPLICA_SET, false, &parameters).await?;
-            for object in listed.items {
-                let set = replica_set(object)?;
-                let name = set.metadata.name.clone();
-                read.observed.replica_sets.insert(name, Arc::new(set));
+            let listed = cluster.list(&Kind::ReplicaSet, false, &parameters).await?;
+            for object in listed {
+                if let Object::ReplicaSet(set) = read_object(&Kind::ReplicaSet, object)? {
+                    let name = set.metadata.name.clone();
+                    read.observed.replica_sets.insert(name, set);
+                }
             }
         }
     }
@@ -162,32 +154,25 @@ async fn read(cluster: &Cluster, name: &str, reading: Reading) -> Result<Read, F
 ///
 /// # Errors
 /// What the server refuses, or what it gives that is no Rollout.
-pub async fn rollout(cluster: &Cluster, name: &str) -> Result<Rollout, Failure> {
-    let object = cluster.get(&ROLLOUT, name).await?;
-    decode(object).map_err(|error| Failure::Undecodable {
-        kind: ROLLOUT,
-        name: name.to_owned(),
-        error: Box::new(error),
-    })
+pub async fn rollout(cluster: &Cluster, name: &str) -> Result<Arc<Rollout>, Failure> {
+    let object = cluster.get(&Kind::Rollout, name).await?;
+    match read_object(&Kind::Rollout, object)? {
+        Object::Rollout(rollout) => Ok(rollout),
+        other => Err(Failure::Refused(format!(
+            "{name:?} is a {}",
+            other.reference("", "").kind.as_str()
+        ))),
+    }
 }
 
-/// A ReplicaSet of the API, whose `spec` the engine has beside its status.
+/// An object as the engine has it.
 ///
 /// # Errors
-/// What is no ReplicaSet.
-pub fn replica_set(mut object: Value) -> Result<ReplicaSet, Failure> {
+/// What is of another shape.
+pub fn read_object(kind: &Kind, object: Value) -> Result<Object, Failure> {
     let name = object.pointer("/metadata/name").and_then(Value::as_str);
     let name = name.unwrap_or_default().to_owned();
-    if let Some(Value::Object(spec)) = object.get_mut("spec").map(Value::take)
-        && let Some(object) = object.as_object_mut()
-    {
-        object.extend(spec);
-    }
-    decode(object).map_err(|error| Failure::Undecodable {
-        kind: REPLICA_SET,
-        name,
-        error: Box::new(error),
-    })
+    Object::from_json_of(kind, object).map_err(|reason| Failure::Undecodable { name, reason })
 }
 
 /// As `kubectl --selector` has it; none where everything is selected. A requirement of an unknown
@@ -214,6 +199,7 @@ fn selector_text(selector: &LabelSelector) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::decode::decode;
 
     #[test]
     fn selectors_are_written_as_the_api_reads_them() {
@@ -230,20 +216,5 @@ mod tests {
             Some("app=demo,tier=web,a in (1,2),!b")
         );
         assert_eq!(selector_text(&LabelSelector::default()), None);
-    }
-
-    #[test]
-    fn sets_of_the_api_are_sets_of_the_engine() {
-        let set = replica_set(json!({
-            "metadata": {"name": "demo-1", "annotations": {"rollout.argoproj.io/revision": "3"}},
-            "spec": {"replicas": 2, "template": {"spec": {"containers": [{"name": "c", "image": "i"}]}}},
-            "status": {"replicas": 2, "readyReplicas": 1}
-        }))
-        .unwrap();
-        assert_eq!(
-            (set.replicas, set.revision(), set.status.ready_replicas),
-            (2, 3, 1)
-        );
-        assert_eq!(set.template.first_image(), Some("i"));
     }
 }

@@ -43,9 +43,9 @@ impl ListTable {
         Self::new(ROLLOUTS, with_time, with_namespace)
     }
 
-    /// Of [`experiment_cells`]; before them a namespace where wanted.
-    pub fn of_experiments(with_namespace: bool) -> Self {
-        Self::new(EXPERIMENTS, false, with_namespace)
+    /// Of [`experiment_cells`]; before them a time and a namespace where wanted.
+    pub fn of_experiments(with_time: bool, with_namespace: bool) -> Self {
+        Self::new(EXPERIMENTS, with_time, with_namespace)
     }
 
     fn new(columns: Columns, with_time: bool, with_namespace: bool) -> Self {
