@@ -14,6 +14,8 @@ mod lsp;
 mod manual;
 mod problems;
 mod promql;
+#[cfg(feature = "live")]
+mod replay;
 mod simulate;
 mod test;
 mod traces;
@@ -51,6 +53,8 @@ pub(crate) struct Arguments {
 enum Command {
     Simulate(simulate::Arguments),
     Test(test::Arguments),
+    #[cfg(feature = "live")]
+    Replay(replay::Arguments),
     Lint(lint::Arguments),
     Lsp(lsp::Arguments),
     #[cfg(feature = "live")]
@@ -124,6 +128,8 @@ fn run(arguments: &Arguments) -> std::io::Result<Outcome> {
     match &arguments.command {
         Command::Simulate(arguments) => simulate::run(arguments, look),
         Command::Test(arguments) => test::run(arguments, look),
+        #[cfg(feature = "live")]
+        Command::Replay(arguments) => replay::run(arguments, look),
         Command::Lint(arguments) => lint::run(arguments, look),
         Command::Lsp(arguments) => lsp::run(arguments),
         #[cfg(feature = "live")]
