@@ -9,6 +9,7 @@ use futures::AsyncBufRead;
 use http::{Method, Request};
 use serde_json::Value;
 
+use super::leader::Fence;
 use super::signals::{Listener, Signals, lock};
 
 /// Why a call failed.
@@ -30,6 +31,8 @@ pub enum CallError {
     Unreachable(String),
     #[error("the API server's answer cannot be read: {0}")]
     Unreadable(String),
+    #[error("this controller does not lead any more")]
+    NotLeading,
 }
 
 /// A client of the API server.
@@ -37,6 +40,8 @@ pub struct Api {
     client: kube::Client,
     limit: Mutex<Bucket>,
     signals: Signals,
+    /// Whether this controller may write.
+    pub fence: Fence,
     /// Asks the server to check writes without doing them.
     pub dry_run: bool,
 }
@@ -66,7 +71,13 @@ impl Bucket {
 
 impl Api {
     /// `per_second` calls on average, up to `burst` at once.
-    pub fn new(client: kube::Client, per_second: f64, burst: u32, signals: Signals) -> Self {
+    pub fn new(
+        client: kube::Client,
+        per_second: f64,
+        burst: u32,
+        signals: Signals,
+        fence: Fence,
+    ) -> Self {
         let burst = f64::from(burst.max(1));
         Self {
             client,
@@ -77,6 +88,7 @@ impl Api {
                 filled_at: Instant::now(),
             }),
             signals,
+            fence,
             dry_run: false,
         }
     }
@@ -153,8 +165,12 @@ impl Api {
         self.wait_for_token().await;
         let body = serde_json::to_vec(body).map_err(|e| CallError::Unreadable(e.to_string()))?;
         let request = request(method, path, content_type, body)?;
+        let limit = self.fence.limit().ok_or(CallError::NotLeading)?;
         let started = Instant::now();
-        let answer = self.client.request_text(request).await.map_err(explain);
+        let answer = tokio::time::timeout_at(limit, self.client.request_text(request))
+            .await
+            .map_err(|_| CallError::Unreachable("no answer in time".to_owned()))
+            .and_then(|answer| answer.map_err(explain));
         self.signals
             .called(verb, resource, started.elapsed(), answer.as_ref().err());
         answer

@@ -135,7 +135,8 @@ impl Controller {
                         message: _,
                     }
                     | CallError::Unreachable(_)
-                    | CallError::Unreadable(_) => {}
+                    | CallError::Unreadable(_)
+                    | CallError::NotLeading => {}
                 }
                 Err(error.into())
             }

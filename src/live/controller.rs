@@ -14,9 +14,12 @@ use super::api::Api;
 use super::cache::{Cache, decides_on};
 use super::decode::{self, Decoded, Stamp};
 use super::events::{Events, Outbox};
+use super::health::Readiness;
+use super::leader::Fence;
 use super::providers::Measurer;
 use super::queue::{DEBOUNCE, Queue, Workers};
 use super::reconcile::Failure;
+use super::redact::SecretBook;
 use super::signals::{Listener, Signals, lock};
 use super::watch::Watches;
 use crate::engine::objects::{Kind, Object, ObjectRef};
@@ -25,6 +28,8 @@ use crate::time::Timestamp;
 
 /// How long to wait until the objects that a decision needs are known.
 const UNKNOWN_RETRY: Duration = Duration::from_millis(50);
+/// How long what is under way may take when the controller stops: a measurement may wait for ever.
+const MAX_FINISH: Duration = Duration::from_secs(10);
 /// Everything is looked at again this often (the reference's default), whatever was missed.
 const RESYNC: Duration = Duration::from_secs(15 * 60);
 
@@ -43,6 +48,12 @@ pub struct Options {
     pub burst: u32,
     /// Of Prometheus metrics that name none; may be empty.
     pub prometheus_address: String,
+    /// Whether this controller may write.
+    pub fence: Fence,
+    /// Told when everything is listed.
+    pub ready: Readiness,
+    /// Told of the secrets that are used, so that the log does not show them.
+    pub secrets: SecretBook,
 }
 
 /// What the stages share.
@@ -68,7 +79,13 @@ impl Controller {
         let (events, outbox) = Events::new();
         Arc::new(Self {
             measurer: Measurer::new(client.clone(), prometheus_address),
-            api: Api::new(client, options.qps, options.burst, signals.clone()),
+            api: Api::new(
+                client,
+                options.qps,
+                options.burst,
+                signals.clone(),
+                options.fence.clone(),
+            ),
             cache: Mutex::new(Cache::default()),
             queue: Queue::new(options.workers),
             watches: Watches::default(),
@@ -112,6 +129,7 @@ impl Controller {
             }
         }
         tracing::info!("everything is listed");
+        self.options.ready.set(true);
         let mut resync = tokio::time::interval(RESYNC);
         resync.tick().await;
         let mut tasks = tokio::task::JoinSet::new();
@@ -136,7 +154,11 @@ impl Controller {
                 () = &mut stop => break,
             }
         }
-        while tasks.join_next().await.is_some() {}
+        self.options.ready.set(false);
+        let finish = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(MAX_FINISH, finish).await.is_err() {
+            tracing::warn!("what is still waited for is given up");
+        }
     }
 
     /// Whether this controller may write now.
@@ -167,9 +189,8 @@ impl Controller {
                 self.queue.add(&object, wait);
             }
         }
-        let text = error.map(|failure| failure.to_string());
         self.signals
-            .reconciled(&object, started.elapsed(), text.as_deref());
+            .reconciled(&object, started.elapsed(), error.as_ref());
         self.queue.done(&object, holds_worker);
         self.signals.queued(self.queue.length());
     }

@@ -1,6 +1,5 @@
 //! What a cluster asks a controller over HTTP: is it alive, is it ready, how is it doing.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,11 +23,8 @@ impl Readiness {
 }
 
 /// Serves `/healthz`, which answers as long as the controller's loop runs, and `/readyz`, which fails
-/// until everything is listed.
-///
-/// # Errors
-/// The port is not free.
-pub async fn serve_health(port: u16, ready: Readiness) -> io::Result<()> {
+/// until everything is listed. Port 0 is not served, as below.
+pub async fn serve_health(port: u16, ready: Readiness) {
     let is_ready = |State(ready): State<Readiness>| async move {
         if ready.0.load(Ordering::Relaxed) {
             (StatusCode::OK, "ok")
@@ -40,14 +36,11 @@ pub async fn serve_health(port: u16, ready: Readiness) -> io::Result<()> {
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(is_ready))
         .with_state(ready);
-    serve(port, router).await
+    serve(port, router).await;
 }
 
 /// Serves `/metrics` in the OpenMetrics format.
-///
-/// # Errors
-/// The port is not free.
-pub async fn serve_metrics(port: u16, metrics: Arc<Metrics>) -> io::Result<()> {
+pub async fn serve_metrics(port: u16, metrics: Arc<Metrics>) {
     let scrape = |State(metrics): State<Arc<Metrics>>| async move {
         match metrics.text() {
             Ok(text) => (
@@ -64,23 +57,30 @@ pub async fn serve_metrics(port: u16, metrics: Arc<Metrics>) -> io::Result<()> {
     let router = Router::new()
         .route("/metrics", get(scrape))
         .with_state(metrics);
-    serve(port, router).await
+    serve(port, router).await;
 }
 
-/// Answers in the background as long as the runtime lives; port 0 is not served.
-async fn serve(port: u16, router: Router) -> io::Result<()> {
+/// Answers in the background as long as the runtime lives. A port that is taken is no reason to let
+/// rollouts wait: the cluster that asks there will tell.
+async fn serve(port: u16, router: Router) {
     if port == 0 {
-        return Ok(());
+        return;
     }
     let listener = match TcpListener::bind(("::", port)).await {
-        Ok(listener) => listener,
+        Ok(listener) => Ok(listener),
         // A machine without IPv6.
-        Err(_) => TcpListener::bind(("0.0.0.0", port)).await?,
+        Err(_) => TcpListener::bind(("0.0.0.0", port)).await,
+    };
+    let listener = match listener {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, port, "not served over HTTP");
+            return;
+        }
     };
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, port, "no HTTP any more");
+            tracing::error!(%error, port, "not served over HTTP any more");
         }
     });
-    Ok(())
 }

@@ -44,6 +44,66 @@ pub fn lease_name(instance_id: Option<&str>) -> String {
     }
 }
 
+/// A name that no other process has ever had: of the machine since it was started, the process among
+/// those it can see, and when that began.
+pub fn identity() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    let here = Here::now();
+    match here.started(std::process::id()) {
+        Some(started) => format!("{host}_{here}_{}_{started}", std::process::id()),
+        // No such files: the time has to do.
+        None => format!("{host}_{}_{}", std::process::id(), jiff::Timestamp::now()),
+    }
+}
+
+/// Whether a holder is a process of this machine that is gone. Nobody has to wait for it.
+fn is_dead(holder: &str) -> bool {
+    let here = Here::now();
+    let mut parts = holder.rsplitn(4, '_');
+    let (Some(started), Some(process), Some(place)) = (parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    let (Ok(process), false) = (process.parse::<u32>(), here.boot.is_empty()) else {
+        return false;
+    };
+    place == here.to_string() && here.started(process).as_deref() != Some(started)
+}
+
+/// A space of process numbers.
+struct Here {
+    /// Of the machine's last start.
+    boot: String,
+    /// Of the namespace: containers have their own.
+    namespace: String,
+}
+
+impl Here {
+    fn now() -> Self {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect();
+        Self {
+            boot: boot.trim().to_owned(),
+            namespace: digits(&namespace.to_string_lossy()),
+        }
+    }
+
+    /// When a process was started, in ticks since the machine was.
+    fn started(&self, process: u32) -> Option<String> {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        let (_, fields) = stat.rsplit_once(')')?;
+        fields.split_whitespace().nth(19).map(str::to_owned)
+    }
+}
+
+impl std::fmt::Display for Here {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}.{}", self.boot, self.namespace)
+    }
+}
+
 impl Election {
     /// # Errors
     /// Durations that could make two leaders, in words.
@@ -70,28 +130,43 @@ impl Election {
 pub struct Fence {
     /// None: whatever the time. Else until then.
     until: Option<Arc<Mutex<Option<Instant>>>>,
+    /// How long a write that was begun in time may take.
+    patience: Duration,
 }
+
+/// How long a write may take where there is no election.
+const MAX_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Fence {
     /// For a controller that is alone.
     pub fn open() -> Self {
-        Self { until: None }
-    }
-
-    /// For a candidate; closed until it leads.
-    pub fn closed() -> Self {
         Self {
-            until: Some(Arc::default()),
+            until: None,
+            patience: MAX_PATIENCE,
         }
     }
 
-    /// Until when writes may be begun; none: not now. Without an election far in the future.
-    pub fn open_until(&self) -> Option<Instant> {
+    /// For a candidate; closed until it leads.
+    pub fn closed(election: &Election) -> Self {
+        Self {
+            until: Some(Arc::default()),
+            // Over before another one may take the lease.
+            patience: election
+                .lease_duration
+                .saturating_sub(election.renew_deadline)
+                / 2,
+        }
+    }
+
+    /// Until when a write that begins now has to be over; none: it must not begin.
+    pub fn limit(&self) -> Option<Instant> {
+        let now = Instant::now();
         let Some(until) = &self.until else {
-            return Some(Instant::now() + Duration::from_secs(86_400));
+            return Some(now + self.patience);
         };
         let until = *until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.filter(|until| Instant::now() < *until)
+        let until = until.filter(|until| now < *until)?;
+        Some((until + self.patience).min(now + MAX_PATIENCE))
     }
 
     fn set(&self, to: Option<Instant>) {
@@ -269,6 +344,7 @@ impl Candidate {
         });
         match holder {
             None | Some("") => Verdict::Take,
+            Some(holder) if is_dead(holder) => Verdict::Take,
             Some(_) if *seen_at + lasts <= now => Verdict::Take,
             Some(_) => Verdict::Wait,
         }
@@ -340,7 +416,7 @@ mod tests {
                 retry_period: Duration::from_secs(2),
             },
             leases: Api::namespaced(Client::try_from(nowhere).unwrap(), "ns"),
-            fence: Fence::closed(),
+            fence: Fence::open(),
             leads: watch::channel(false).0,
             seen: None,
             held_until: None,
@@ -382,13 +458,30 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_fence_closes_by_itself() {
-        let fence = Fence::closed();
-        assert_eq!(fence.open_until(), None);
-        fence.set(Some(Instant::now() + Duration::from_secs(10)));
-        assert!(fence.open_until().is_some());
+        let fence = Fence::closed(&candidate().election);
+        assert_eq!(fence.limit(), None);
+        let start = Instant::now();
+        fence.set(Some(start + Duration::from_secs(10)));
+        assert_eq!(fence.limit(), Some(start + Duration::from_millis(12_500)));
         tokio::time::advance(Duration::from_secs(10)).await;
-        assert_eq!(fence.open_until(), None);
-        assert!(Fence::open().open_until().is_some());
+        assert_eq!(fence.limit(), None);
+        assert!(Fence::open().limit().is_some());
+    }
+
+    #[test]
+    fn only_a_process_of_here_can_be_known_to_be_dead() {
+        let me = identity();
+        assert!(!is_dead(&me));
+        assert!(!is_dead("host_3b3f2c-uuid"));
+        let Some((start, _)) = me.rsplit_once('_').filter(|_| Here::now().namespace != "") else {
+            return;
+        };
+        // The same number, given to another process since.
+        assert!(is_dead(&format!("{start}_1")));
+        assert!(!is_dead(&format!(
+            "x{}_1",
+            start.replace(&Here::now().boot, "other")
+        )));
     }
 
     #[tokio::test]

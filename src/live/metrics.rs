@@ -16,6 +16,10 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::api::CallError;
+use super::reconcile::Failure;
+use super::signals::Listener;
+use crate::engine::objects::ObjectRef;
 use crate::engine::rollout::conditions::condition;
 use crate::engine::rollout::messages;
 use crate::sim::DecisionRecord;
@@ -23,6 +27,7 @@ use crate::spec::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunStatus, Metri
 use crate::spec::experiment::{Experiment, ExperimentStatus};
 use crate::spec::rollout::Rollout;
 use crate::spec::rollout_status::{RolloutConditionType, RolloutDurationStatus, RolloutStatus};
+use crate::time::Timestamp;
 
 type Labels = Vec<(&'static str, String)>;
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
@@ -207,33 +212,8 @@ impl Metrics {
         Ok(text)
     }
 
-    /// A reconciliation of an object is over.
-    pub fn reconciled(
-        &self,
-        kind: &str,
-        namespace: &str,
-        name: &str,
-        took: Duration,
-        failed: bool,
-    ) {
-        let Some(index) = index_of(kind) else { return };
-        let labels = object_labels(namespace, name);
-        if let (Some(durations), Some(errors)) =
-            (self.reconciliations.get(index), self.errors.get(index))
-        {
-            durations.get_or_create(&labels).observe(took.as_secs_f64());
-            if failed {
-                errors.get_or_create(&labels).inc();
-            }
-        }
-    }
-
-    pub fn panicked(&self) {
-        self.panics.inc();
-    }
-
-    /// A call of the API server; `code` is "" where there was no answer.
-    pub fn called(&self, verb: &str, kind: &str, code: &str, took: Duration) {
+    /// `code` is "" where there was no answer.
+    fn count_call(&self, verb: &str, kind: &str, code: &str, took: Duration) {
         let labels = vec![
             ("kind", kind.to_owned()),
             ("verb", verb.to_owned()),
@@ -245,17 +225,12 @@ impl Metrics {
         durations.observe(took.as_secs_f64());
     }
 
-    pub fn queued(&self, length: usize) {
-        self.queue_length
-            .set(i64::try_from(length).unwrap_or(i64::MAX));
-    }
-
+    /// Whether this controller may write.
     pub fn leads(&self, leads: bool) {
         self.leads.set(leads.into());
     }
 
-    /// Takes over what a decision says of its object.
-    pub fn decided(&self, record: &DecisionRecord<'_>) {
+    fn take_over(&self, record: &DecisionRecord<'_>) {
         match *record {
             DecisionRecord::Rollout {
                 rollout,
@@ -298,8 +273,8 @@ impl Metrics {
         }
     }
 
-    /// An object is gone: nothing is said of it any more.
-    pub fn forget(&self, kind: &str, namespace: &str, name: &str) {
+    /// Nothing is said of an object any more.
+    fn forget(&self, kind: &str, namespace: &str, name: &str) {
         let key = key(namespace, name);
         {
             let mut objects = self.objects();
@@ -347,6 +322,59 @@ impl Metrics {
 
     fn objects(&self) -> MutexGuard<'_, Objects> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listener for Metrics {
+    fn called(&self, verb: &str, resource: &str, took: Duration, error: Option<&CallError>) {
+        let code = match error {
+            None => "200".to_owned(),
+            Some(CallError::Conflict(_) | CallError::AlreadyExists(_)) => "409".to_owned(),
+            Some(CallError::NotFound(_)) => "404".to_owned(),
+            Some(CallError::Expired(_)) => "410".to_owned(),
+            Some(CallError::Refused { code, message: _ }) => code.to_string(),
+            Some(CallError::Unreachable(_) | CallError::Unreadable(_) | CallError::NotLeading) => {
+                String::new()
+            }
+        };
+        self.count_call(verb, resource, &code, took);
+    }
+
+    fn decided(&self, _now: Timestamp, _object: &ObjectRef, record: &DecisionRecord<'_>) {
+        self.take_over(record);
+    }
+
+    fn reconciled(&self, object: &ObjectRef, took: Duration, error: Option<&Failure>) {
+        let ObjectRef {
+            kind,
+            namespace,
+            name,
+        } = object;
+        let Some(index) = index_of(kind.as_str()) else {
+            return;
+        };
+        if matches!(error, Some(Failure::Panicked(_))) {
+            self.panics.inc();
+        }
+        let labels = object_labels(namespace, name);
+        if let (Some(durations), Some(errors)) =
+            (self.reconciliations.get(index), self.errors.get(index))
+        {
+            durations.get_or_create(&labels).observe(took.as_secs_f64());
+            // Not to know yet is no error.
+            if error.is_some_and(|error| !matches!(error, Failure::NotYet)) {
+                errors.get_or_create(&labels).inc();
+            }
+        }
+    }
+
+    fn forgotten(&self, object: &ObjectRef) {
+        self.forget(object.kind.as_str(), &object.namespace, &object.name);
+    }
+
+    fn queued(&self, length: usize) {
+        self.queue_length
+            .set(i64::try_from(length).unwrap_or(i64::MAX));
     }
 }
 
@@ -472,6 +500,8 @@ fn phase_of_experiment(
     status.unwrap_or(&experiment.status).phase
 }
 
+type Count = fn(&RolloutGauges) -> i32;
+
 /// Gauges of all objects, as they are when asked for.
 #[derive(Debug)]
 struct ObjectGauges(Arc<Mutex<Objects>>);
@@ -497,7 +527,7 @@ impl Collector for ObjectGauges {
             "Information about rollout",
             info,
         )?;
-        let counts: [(&str, &str, fn(&RolloutGauges) -> i32); 4] = [
+        let counts: [(&str, &str, Count); 4] = [
             ("available", "Available replicas", |it| it.available),
             ("unavailable", "Unavailable replicas", |it| it.unavailable),
             ("desired", "Desired replicas", |it| it.desired),
@@ -596,6 +626,7 @@ fn process_usage() -> Option<(f64, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::objects::Kind;
     use crate::engine::{Decision, Event, Observed};
     use crate::spec::decode::decode;
     use serde_json::json;
@@ -613,13 +644,15 @@ mod tests {
             events: vec![Event::normal("RolloutPaused", "x")],
             ..Decision::default()
         };
-        metrics.decided(&DecisionRecord::Rollout {
+        metrics.take_over(&DecisionRecord::Rollout {
             rollout: &rollout,
             observed: &Observed::default(),
             decision: &decision,
         });
-        metrics.reconciled("Rollout", "ns", "demo", Duration::from_millis(2), true);
-        metrics.called("patch", "replicasets", "200", Duration::from_millis(3));
+        let object = ObjectRef::new(Kind::Rollout, "ns", "demo");
+        let failure = Failure::Decision("x".into());
+        metrics.reconciled(&object, Duration::from_millis(2), Some(&failure));
+        metrics.called("patch", "replicasets", Duration::from_millis(3), None);
         let text = metrics.text().unwrap();
         for line in [
             "rollout_info{namespace=\"ns\",name=\"demo\",strategy=\"canary\",traffic_router=\"Nginx\",phase=\"Paused\"} 1",
@@ -636,7 +669,7 @@ mod tests {
         }
         #[cfg(target_os = "linux")]
         assert!(text.contains("\nprocess_cpu_seconds_total "), "{text}");
-        metrics.forget("Rollout", "ns", "demo");
+        metrics.forgotten(&object);
         let text = metrics.text().unwrap();
         assert!(!text.contains("rollout_info{"), "{text}");
         assert!(!text.contains("rollout_reconcile_bucket"), "{text}");

@@ -245,7 +245,9 @@ impl Controller {
                     status.truncate_times();
                     status_write(object, &run.metadata, &run.status, &status)
                 });
-                let redactor = Redactor::new(secrets_of_run(run, &place.observed));
+                let secrets = secrets_of_run(run, &place.observed);
+                self.options.secrets.learn(secrets.iter().cloned());
+                let redactor = Redactor::new(secrets);
                 let settles = asked.is_empty() || decision.status.is_some();
                 let outcome = settles.then(|| outcome(place, object, decision, status));
                 place.observed.secrets.clear();
@@ -253,6 +255,12 @@ impl Controller {
             };
             if let Some(outcome) = outcome {
                 return self.settle(object, &run.metadata, outcome).await;
+            }
+            if self.options.dry_run {
+                for action in asked {
+                    tracing::info!(object = %object, "would {}", action.describe());
+                }
+                return Ok(());
             }
             if *holds_worker {
                 *holds_worker = false;
@@ -279,6 +287,10 @@ impl Controller {
         let Action::Measure { metric, resume } = action else {
             return Ok(None);
         };
+        // A Job is a write.
+        if self.api.fence.limit().is_none() {
+            return Err(CallError::NotLeading.into());
+        }
         let measured = self
             .measurer
             .measure(run, &metric, resume.as_deref(), secrets, now());

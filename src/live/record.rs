@@ -13,6 +13,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use super::signals::Listener;
+use crate::engine::objects::ObjectRef;
 use crate::sim::DecisionRecord;
 use crate::sim::recording::Encoder;
 use crate::time::Timestamp;
@@ -106,6 +108,12 @@ impl Recorder {
         {
             tracing::error!("the recorder has panicked");
         }
+    }
+}
+
+impl Listener for Recorder {
+    fn decided(&self, now: Timestamp, _object: &ObjectRef, record: &DecisionRecord<'_>) {
+        self.record(now, record);
     }
 }
 

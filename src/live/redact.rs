@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
@@ -23,10 +24,16 @@ const SHORTEST_LINE: usize = 16;
 const MAX_BOOK: usize = 4096;
 
 /// Replaces secrets, also as they stand in URLs, in JSON and in HTTP's basic authentication.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Redactor {
     /// Longest first, so that one that holds another leaves no rest.
     needles: Vec<String>,
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Redactor(..)")
+    }
 }
 
 impl Redactor {
@@ -213,16 +220,22 @@ fn forms(secret: &str) -> Vec<String> {
 }
 
 /// The secrets that a process has seen, for what writes without knowing of whom: the log.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct SecretBook {
     inner: Arc<RwLock<Seen>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Seen {
     /// Oldest first.
     order: VecDeque<String>,
     redactor: Redactor,
+}
+
+impl fmt::Debug for SecretBook {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SecretBook(..)")
+    }
 }
 
 impl SecretBook {

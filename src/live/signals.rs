@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::api::CallError;
+use super::reconcile::Failure;
 use crate::engine::objects::ObjectRef;
 use crate::sim::DecisionRecord;
 use crate::time::Timestamp;
@@ -17,7 +18,7 @@ pub trait Listener: Send + Sync {
     fn decided(&self, _now: Timestamp, _object: &ObjectRef, _record: &DecisionRecord<'_>) {}
 
     /// A reconciliation is over; with the error that made it break off.
-    fn reconciled(&self, _object: &ObjectRef, _took: Duration, _error: Option<&str>) {}
+    fn reconciled(&self, _object: &ObjectRef, _took: Duration, _error: Option<&Failure>) {}
 
     /// An object that is gone and will not be decided on any more.
     fn forgotten(&self, _object: &ObjectRef) {}
@@ -49,7 +50,7 @@ impl Listener for Signals {
         }
     }
 
-    fn reconciled(&self, object: &ObjectRef, took: Duration, error: Option<&str>) {
+    fn reconciled(&self, object: &ObjectRef, took: Duration, error: Option<&Failure>) {
         for listener in &self.0 {
             listener.reconciled(object, took, error);
         }
