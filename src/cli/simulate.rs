@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::promql::Store;
 use crate::report::timeline::{self, Look};
 use crate::sim::play::{self, Play, Verdict};
 use crate::sim::scenario::{self, Period, Scenario};
@@ -50,6 +51,11 @@ pub(super) struct Arguments {
     /// Show what was decided at this time, and why.
     #[arg(long, value_name = "TIME", value_parser = period)]
     explain: Option<Period>,
+
+    /// Record each decision into this folder, to be decided again by `rollproof replay`.
+    #[cfg(feature = "live")]
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
 
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -98,7 +104,7 @@ pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
         let Some(traces) = traces::read(&mut sources, folder, scenario)? else {
             return Ok(Outcome::WrongUse);
         };
-        match play::play_with_traces(&objects, scenario, &traces) {
+        match play(arguments, &objects, scenario, &traces)? {
             Ok(play) => {
                 let refused = play.outcome.verdict == Verdict::Invalid;
                 if refused || play.checks.iter().any(|check| !check.passed) {
@@ -126,6 +132,35 @@ pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
         }
     }
     Ok(outcome)
+}
+
+#[cfg(feature = "live")]
+fn play(
+    arguments: &Arguments,
+    objects: &[serde_json::Value],
+    scenario: &Scenario,
+    traces: &Store,
+) -> io::Result<Result<Play, String>> {
+    let Some(folder) = &arguments.record else {
+        return Ok(play::play_with_traces(objects, scenario, traces));
+    };
+    Ok(match play::play_recorded(objects, scenario, traces) {
+        Ok((play, lines)) => {
+            crate::live::record::write(folder, &lines)?;
+            Ok(play)
+        }
+        Err(error) => Err(error),
+    })
+}
+
+#[cfg(not(feature = "live"))]
+fn play(
+    _arguments: &Arguments,
+    objects: &[serde_json::Value],
+    scenario: &Scenario,
+    traces: &Store,
+) -> io::Result<Result<Play, String>> {
+    Ok(play::play_with_traces(objects, scenario, traces))
 }
 
 /// One object for one scenario, else a list.

@@ -126,6 +126,17 @@ impl State {
     }
 }
 
+/// Writes a whole recording as the next file of a folder.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn write(folder: &Path, lines: &str) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let last = files(folder)?.last().and_then(|path| number(path));
+    let (mut file, _) = create(folder, last.unwrap_or(0).saturating_add(1))?;
+    file.write_all(lines.as_bytes())
+}
+
 /// The files of a recording in their order.
 ///
 /// # Errors

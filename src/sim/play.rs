@@ -15,6 +15,7 @@ use crate::time::{Duration, Timestamp};
 use super::command::Command;
 use super::faults::{Fault, PodFaultEffect, PodSelection};
 use super::pods::SteadyPods;
+use super::recording::Recording;
 use super::scenario::metrics::ScenarioMetrics;
 use super::scenario::{Expectation, PodChoice, Range, Scenario, ScenarioEvent, Target, Undo};
 use super::settings::Settings;
@@ -195,7 +196,20 @@ pub fn play_with_traces(
     scenario: &Scenario,
     traces: &Store,
 ) -> Result<Play, String> {
-    let player = Player::new(objects, scenario, traces)?;
+    let player = Player::new(objects, scenario, traces, None)?;
+    Ok(player.play(scenario, scenario.seed.unwrap_or_default()).0)
+}
+
+/// The same, with the recording of all decisions.
+///
+/// # Errors
+/// See [`play`].
+pub fn play_recorded(
+    objects: &[Value],
+    scenario: &Scenario,
+    traces: &Store,
+) -> Result<(Play, String), String> {
+    let player = Player::new(objects, scenario, traces, Some(Recording::default()))?;
     Ok(player.play(scenario, scenario.seed.unwrap_or_default()))
 }
 
@@ -217,13 +231,13 @@ impl Prepared {
     pub fn new(objects: &[Value], scenario: &Scenario, traces: &Store) -> Result<Self, String> {
         Ok(Self {
             scenario: scenario.clone(),
-            player: Player::new(objects, scenario, traces)?,
+            player: Player::new(objects, scenario, traces, None)?,
         })
     }
 
     /// The same as [`play_with_traces`] of the scenario with this seed.
     pub fn play(&self, seed: u64) -> Play {
-        self.player.clone().play(&self.scenario, seed)
+        self.player.clone().play(&self.scenario, seed).0
     }
 
     /// The same end as that of [`Prepared::play`], in less time, without the story.
@@ -241,7 +255,7 @@ impl Prepared {
             checks: _,
             notes: _,
             explanations: _,
-        } = player.play(&self.scenario, seed);
+        } = player.play(&self.scenario, seed).0;
         Row {
             seed,
             outcome,
@@ -274,7 +288,12 @@ struct Player {
 
 impl Player {
     /// Deploys the first version and waits until it is at rest. Nothing of that depends on the seed.
-    fn new(objects: &[Value], scenario: &Scenario, traces: &Store) -> Result<Self, String> {
+    fn new(
+        objects: &[Value],
+        scenario: &Scenario,
+        traces: &Store,
+        recording: Option<Recording>,
+    ) -> Result<Self, String> {
         let (namespace, name) = choose_rollout(objects, scenario)?;
         let mut settings = Settings::default();
         let cluster = &scenario.cluster;
@@ -297,14 +316,18 @@ impl Player {
             last_key: String::new(),
             last_key_at: Timestamp::from_secs(0),
         };
+        player.recorder.recording = recording;
         player.set_up(objects)?;
         Ok(player)
     }
 
-    fn play(mut self, scenario: &Scenario, seed: u64) -> Play {
+    /// What came of it, and its recording.
+    fn play(mut self, scenario: &Scenario, seed: u64) -> (Play, String) {
         self.start_traffic(seed);
         let checks = self.run(scenario);
-        self.finish(seed, checks)
+        let recording = self.recorder.recording.take();
+        let lines = recording.map(|recording| recording.lines);
+        (self.finish(seed, checks), lines.unwrap_or_default())
     }
 
     fn set_up(&mut self, objects: &[Value]) -> Result<(), String> {

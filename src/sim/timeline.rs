@@ -13,6 +13,7 @@ use crate::spec::rollout_status::{RolloutConditionType, RolloutStatus};
 use crate::time::{Duration, Timestamp};
 
 use super::observer::{Change, ChangeKind, DecisionRecord, EventOutcome, Observer};
+use super::recording::Recording;
 use super::traffic::traffic_shares;
 use super::world::{Kind, Namespace, ObjectRef, World};
 
@@ -134,6 +135,8 @@ pub struct Recorder {
     /// The latest phase of the run that measured a metric, by metric.
     pub run_phases: BTreeMap<String, AnalysisPhase>,
     pub measurements: usize,
+    /// What it is recorded into, if it is.
+    pub recording: Option<Recording>,
 }
 
 impl Recorder {
@@ -146,6 +149,7 @@ impl Recorder {
             old_hash: String::new(),
             release_seen: false,
             previous: None,
+            recording: None,
             sets: BTreeMap::new(),
             services: BTreeMap::new(),
             phases: BTreeMap::new(),
@@ -580,6 +584,9 @@ impl Observer for Recorder {
     }
 
     fn decided(&mut self, now: Timestamp, object: &ObjectRef, record: &DecisionRecord<'_>) {
+        if let Some(recording) = &mut self.recording {
+            recording.add(now, record);
+        }
         match record {
             DecisionRecord::Rollout { decision, .. } => self.explain(now, object, decision),
             DecisionRecord::AnalysisRun { decision, .. } => self.explain(now, object, decision),

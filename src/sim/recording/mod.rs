@@ -34,7 +34,7 @@ use crate::time::Timestamp;
 
 pub use hide::is_secret_header;
 pub use replay::{Difference, LineError, Replay, Replayed};
-pub use write::Encoder;
+pub use write::{Encoder, Recording};
 
 /// The format of the lines that follow.
 const FORMAT: u32 = 1;

@@ -15,8 +15,26 @@ use crate::time::Timestamp;
 use super::hide::{hidden, hide_all, hide_in_decision};
 use super::{Changed, Changes, Decided, DecidedKind, FORMAT, Header, Line};
 
+/// A recording in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Recording {
+    encoder: Encoder,
+    pub lines: String,
+}
+
+impl Recording {
+    /// Adds a decision; of one that cannot be written, why.
+    pub fn add(&mut self, now: Timestamp, record: &DecisionRecord<'_>) {
+        match self.encoder.encode(now, record) {
+            Ok(lines) => self.lines.push_str(&lines),
+            // No line of a recording, so that nobody takes it for a whole one.
+            Err(error) => self.lines.push_str(&format!("{error}\n")),
+        }
+    }
+}
+
 /// Writes the lines of one recording.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Encoder {
     started: bool,
     /// What was seen last of each namespace, to find what has changed since.
