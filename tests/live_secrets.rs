@@ -79,7 +79,7 @@ fn objects(port: u16) -> Value {
         web["headers"] = json!([
             {"key": "Authorization", "value": "Bearer {{args.token}}"},
             {"key": "X-Api-Key", "value": HEADER}]);
-        json!({"name": name, "successCondition": "result == 'never'", "failureLimit": 3,
+        json!({"name": name, "successCondition": "result == 'never'", "failureLimit": 2,
             "count": 2, "interval": "1s", "provider": {"web": web}})
     };
     json!({"apiVersion": "v1", "kind": "List", "items": [
