@@ -31,7 +31,7 @@ pub enum CallError {
     Unreachable(String),
     #[error("the API server's answer cannot be read: {0}")]
     Unreadable(String),
-    #[error("this controller does not lead any more")]
+    #[error("another controller leads now")]
     NotLeading,
 }
 

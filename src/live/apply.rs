@@ -54,9 +54,6 @@ impl Controller {
             call,
             based_on,
         } = write;
-        if !self.may_write() {
-            return Err(Failure::LeadsNoLonger);
-        }
         let Some(resource) = self.watches.resource(&target.kind) else {
             let message = format!("{target} is of no known kind");
             return Err(Failure::Decision(message));

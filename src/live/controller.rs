@@ -4,13 +4,13 @@
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::FutureExt as _;
 use tokio::sync::watch;
 
-use super::api::Api;
+use super::api::{Api, CallError};
 use super::cache::{Cache, decides_on};
 use super::decode::{self, Decoded, Stamp};
 use super::events::{Events, Outbox};
@@ -67,8 +67,6 @@ pub struct Controller {
     pub signals: Signals,
     pub measurer: Measurer,
     outbox: Mutex<Option<Outbox>>,
-    /// Whether this controller is the one to write; not set before it runs.
-    leads: OnceLock<watch::Receiver<bool>>,
     /// Uids of Rollouts whose existence was told.
     pub announced: Mutex<BTreeSet<String>>,
 }
@@ -92,7 +90,6 @@ impl Controller {
             events,
             signals,
             outbox: Mutex::new(Some(outbox)),
-            leads: OnceLock::new(),
             announced: Mutex::new(BTreeSet::new()),
             options,
         })
@@ -106,8 +103,6 @@ impl Controller {
         stop: impl Future<Output = ()>,
     ) {
         tokio::pin!(stop);
-        // A second run of the same controller goes by the first one's leadership.
-        let _ = self.leads.set(leads.clone());
         let mut base = BTreeSet::from([
             Kind::Rollout,
             Kind::AnalysisTemplate,
@@ -161,11 +156,6 @@ impl Controller {
         }
     }
 
-    /// Whether this controller may write now.
-    pub(super) fn may_write(&self) -> bool {
-        self.leads.get().is_none_or(|leads| *leads.borrow())
-    }
-
     /// One reconciliation with all that can go wrong.
     async fn look_at(self: Arc<Self>, object: ObjectRef) {
         let started = Instant::now();
@@ -181,7 +171,7 @@ impl Controller {
         match &error {
             None => self.queue.succeeded(&object),
             // Whoever leads next looks at everything.
-            Some(Failure::LeadsNoLonger) => {}
+            Some(Failure::Call(CallError::NotLeading)) => {}
             Some(Failure::NotYet) => self.queue.add(&object, UNKNOWN_RETRY),
             Some(failure) => {
                 let wait = self.queue.backoff(&object);

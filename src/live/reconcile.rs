@@ -35,8 +35,6 @@ pub enum Failure {
     /// Objects that it needs are not known yet.
     #[error("waits for objects to be listed")]
     NotYet,
-    #[error("another controller leads now")]
-    LeadsNoLonger,
     #[error("{0}")]
     Call(#[from] CallError),
     #[error("{0}")]
