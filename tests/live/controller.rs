@@ -1,0 +1,69 @@
+//! `rollproof controller` as a process.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+pub struct Controller {
+    process: Child,
+    binary_arguments: Vec<String>,
+    kubeconfig: PathBuf,
+    log: PathBuf,
+}
+
+impl Controller {
+    /// Starts one with further arguments; its log is appended to `log`.
+    pub fn start(kubeconfig: &Path, log: &Path, arguments: &[&str]) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        Self {
+            process: spawn(kubeconfig, log, &arguments),
+            binary_arguments: arguments,
+            kubeconfig: kubeconfig.to_owned(),
+            log: log.to_owned(),
+        }
+    }
+
+    /// kill -9, and a new process at once.
+    pub fn kill_and_start(&mut self) {
+        self.kill();
+        self.process = spawn(&self.kubeconfig, &self.log, &self.binary_arguments);
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// It has not ended by itself.
+    pub fn runs(&mut self) -> bool {
+        matches!(self.process.try_wait(), Ok(None))
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn spawn(kubeconfig: &Path, log: &Path, arguments: &[String]) -> Child {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .expect("a file for the log");
+    Command::new(env!("CARGO_BIN_EXE_rollproof"))
+        .arg("controller")
+        .arg("--kubeconfig")
+        .arg(kubeconfig)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("the log twice"))
+        .stderr(log)
+        .spawn()
+        .expect("the controller")
+}
