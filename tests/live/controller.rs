@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 pub struct Controller {
     process: Child,
-    binary_arguments: Vec<String>,
+    arguments: Vec<String>,
     kubeconfig: PathBuf,
     log: PathBuf,
 }
@@ -17,7 +17,7 @@ impl Controller {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         Self {
             process: spawn(kubeconfig, log, &arguments),
-            binary_arguments: arguments,
+            arguments,
             kubeconfig: kubeconfig.to_owned(),
             log: log.to_owned(),
         }
@@ -26,7 +26,7 @@ impl Controller {
     /// kill -9, and a new process at once.
     pub fn kill_and_start(&mut self) {
         self.kill();
-        self.process = spawn(&self.kubeconfig, &self.log, &self.binary_arguments);
+        self.process = spawn(&self.kubeconfig, &self.log, &self.arguments);
     }
 
     pub fn kill(&mut self) {
@@ -37,6 +37,10 @@ impl Controller {
     /// It has not ended by itself.
     pub fn runs(&mut self) -> bool {
         matches!(self.process.try_wait(), Ok(None))
+    }
+
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
     }
 
     pub fn log(&self) -> String {

@@ -56,7 +56,7 @@ async fn play_all(plane: &mut ControlPlane) {
     install_kinds(&admin).await;
     let metrics = Metrics::serve().await;
     let log = plane.file("controller.log");
-    let mut controller = Controller::start(&plane.file("kubeconfig-faults"), &log, &[]);
+    let mut controller = Controller::start(&plane.file("kubeconfig-faults"), &log, &["--leader-elect=false"]);
     let expected = play(plane, &mut controller, &metrics, "none", Fault::None).await;
     println!("faults: {ROLLOUTS} rollouts, {} sequences of values", expected.len());
     let mut failed = Vec::new();

@@ -1,8 +1,10 @@
 //! `rollproof controller` on a real control plane: etcd, kube-apiserver and kube-controller-manager of
 //! `tests/cluster`, with pods that a fake kubelet plays. Skipped, and said so, where it cannot be built.
 
+mod calibration;
 mod control_plane;
 mod controller;
 mod faults;
 mod history;
+mod leader;
 mod objects;

@@ -1,0 +1,213 @@
+//! The simulator against the real thing: short releases with random measurements end as often this
+//! way or that way on a real control plane as in simulation.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::routing::get;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use rollproof::sim::play;
+use rollproof::sim::scenario::{MetricScript, Release, Scenario};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::control_plane::{ControlPlane, with_control_plane};
+use super::controller::Controller;
+use super::objects::{client, create, create_namespace, install_kinds, release, rollouts, wait};
+
+const LIVE: usize = 240;
+const SIMULATED: usize = 4000;
+const MEASUREMENTS: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How a release ended, and after how many measurements.
+type Ending = (&'static str, usize);
+
+#[test]
+#[ignore = "takes about two minutes"]
+fn live_outcomes_are_distributed_as_simulated() {
+    let simulated = simulate();
+    with_control_plane("calibration", |plane| {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let live = runtime.block_on(play_live(plane));
+        compare(&simulated, &live);
+    });
+}
+
+/// What one measurement answers: mostly good, else bad, neither, or an error of the server.
+fn answer(random: &mut ChaCha8Rng) -> Value {
+    match random.random_range(0..100) {
+        0..70 => json!(1),
+        70..84 => json!(0),
+        84..90 => json!(0.5),
+        _ => json!("error"),
+    }
+}
+
+fn objects(name: &str, metrics: &str) -> [Value; 2] {
+    let template = json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AnalysisTemplate",
+        "metadata": {"name": name},
+        "spec": {"metrics": [{
+            "name": "random",
+            "count": MEASUREMENTS,
+            "interval": "1s",
+            "failureLimit": 1,
+            "consecutiveErrorLimit": 1,
+            "successCondition": "result > 0.9",
+            "failureCondition": "result < 0.1",
+            "provider": {"web": {"url": format!("{metrics}/{name}"), "jsonPath": "{$.value}"}},
+        }]},
+    });
+    let steps = json!([
+        {"setWeight": 50},
+        {"analysis": {"templates": [{"templateName": name}]}},
+    ]);
+    let mut rollout = super::objects::rollout(name, json!({"canary": {"steps": steps}}));
+    rollout["spec"]["replicas"] = 1.into();
+    [template, rollout]
+}
+
+fn ending(verdict: &'static str, measurements: usize) -> Ending {
+    (verdict, measurements)
+}
+
+fn simulate() -> BTreeMap<Ending, usize> {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let mut endings = BTreeMap::new();
+    for _ in 0..SIMULATED {
+        let answers = (0..MEASUREMENTS + 4).map(|_| answer(&mut random)).collect();
+        let scenario = Scenario {
+            metrics: BTreeMap::from([("random".to_owned(), MetricScript::Answers(answers))]),
+            release: Some(Release {
+                image: Some("app:v2".to_owned()),
+                patch: None,
+            }),
+            ..Scenario::default()
+        };
+        let played = play::play(&objects("r", "http://metrics.example"), &scenario);
+        let played = played.expect("a scenario that can be played");
+        let verdict = match played.outcome.verdict {
+            play::Verdict::Promoted => "promoted",
+            play::Verdict::Aborted => "aborted",
+            play::Verdict::WaitsForPeople => "inconclusive",
+            other => panic!("{other:?}: {}", played.outcome.message),
+        };
+        *endings
+            .entry(ending(verdict, played.totals.measurements))
+            .or_default() += 1;
+    }
+    endings
+}
+
+async fn play_live(plane: &ControlPlane) -> BTreeMap<Ending, usize> {
+    let kubeconfig = plane.file("kubeconfig");
+    let admin = client(&kubeconfig).await;
+    install_kinds(&admin).await;
+    create_namespace(&admin, "calibration").await;
+    let (address, asked) = serve().await;
+    let log = plane.file("controller.log");
+    let _controller = Controller::start(&kubeconfig, &log, &["--leader-elect=false"]);
+    for index in 0..LIVE {
+        for object in objects(&format!("r{index}"), &address) {
+            create(&admin, "calibration", object).await;
+        }
+    }
+    let mut endings = Vec::new();
+    let mut all_end = async |released: bool| {
+        let listed = rollouts(&admin, "calibration")
+            .list(&Default::default())
+            .await;
+        let listed = listed.expect("a list");
+        let found: Vec<_> = listed
+            .items
+            .iter()
+            .map_while(|rollout| {
+                let name = rollout.metadata.name.clone().unwrap_or_default();
+                Some((name, verdict(rollout, released)?))
+            })
+            .collect();
+        endings = found;
+        endings.len() == LIVE
+    };
+    wait("the first version", PATIENCE, async || all_end(false).await).await;
+    for index in 0..LIVE {
+        release(&admin, "calibration", &format!("r{index}"), "app:v2").await;
+    }
+    wait("the second version", PATIENCE, async || all_end(true).await).await;
+    let asked = asked.lock().expect("no panic");
+    let mut counts = BTreeMap::new();
+    for (name, verdict) in endings {
+        let measurements = asked.get(&name).copied().unwrap_or(0);
+        *counts.entry(ending(verdict, measurements)).or_default() += 1;
+    }
+    counts
+}
+
+/// How this Rollout ended; none while it has not.
+fn verdict(rollout: &kube::api::DynamicObject, released: bool) -> Option<&'static str> {
+    let status = &rollout.data["status"];
+    let observed = status["observedGeneration"].as_str()?;
+    let current = rollout.metadata.generation?.to_string();
+    let is_new = rollout.data["spec"]["template"]["spec"]["containers"][0]["image"] == "app:v2";
+    if observed != current || is_new != released {
+        return None;
+    }
+    match status["phase"].as_str()? {
+        "Healthy" if status["currentPodHash"] == status["stableRS"] => Some("promoted"),
+        "Degraded" if status["abort"] == true => Some("aborted"),
+        "Paused" => Some("inconclusive"),
+        _ => None,
+    }
+}
+
+/// A server of random measurements, and how often it was asked for which.
+async fn serve() -> (String, Arc<Mutex<BTreeMap<String, usize>>>) {
+    let asked = Arc::new(Mutex::new(BTreeMap::new()));
+    let random = Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(2)));
+    let count = asked.clone();
+    let service = Router::new().route(
+        "/{name}",
+        get(async move |Path(name): Path<String>| {
+            *count.lock().expect("no panic").entry(name).or_default() += 1;
+            match answer(&mut random.lock().expect("no panic")) {
+                Value::String(_) => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
+                value => (StatusCode::OK, json!({ "value": value }).to_string()),
+            }
+        }),
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async { axum::serve(listener, service).await });
+    (format!("http://{address}"), asked)
+}
+
+/// Each ending is as frequent as simulated, within four standard deviations of the live sample.
+fn compare(simulated: &BTreeMap<Ending, usize>, live: &BTreeMap<Ending, usize>) {
+    let endings: std::collections::BTreeSet<_> = simulated.keys().chain(live.keys()).collect();
+    let mut wrong = Vec::new();
+    for ending in endings {
+        let expected = simulated.get(ending).copied().unwrap_or(0) as f64 / SIMULATED as f64;
+        let found = live.get(ending).copied().unwrap_or(0) as f64 / LIVE as f64;
+        // The simulated share is itself uncertain: by one in its number of runs where it was never seen.
+        let share = expected.max(1.0 / SIMULATED as f64);
+        let deviation = (share * (1.0 - share) * (1.0 / LIVE as f64 + 1.0 / SIMULATED as f64)).sqrt();
+        let distance = (found - expected) / deviation;
+        let (verdict, measurements) = ending;
+        println!(
+            "calibration: {verdict} after {measurements} measurements: simulated {:.1} %, live {:.1} % ({distance:+.1} standard deviations)",
+            100.0 * expected,
+            100.0 * found,
+        );
+        if distance.abs() > 4.0 {
+            wrong.push(ending);
+        }
+    }
+    assert!(wrong.is_empty(), "differ by more than chance: {wrong:?}");
+}
