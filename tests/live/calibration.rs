@@ -197,7 +197,8 @@ fn compare(simulated: &BTreeMap<Ending, usize>, live: &BTreeMap<Ending, usize>) 
         let found = live.get(ending).copied().unwrap_or(0) as f64 / LIVE as f64;
         // The simulated share is itself uncertain: by one in its number of runs where it was never seen.
         let share = expected.max(1.0 / SIMULATED as f64);
-        let deviation = (share * (1.0 - share) * (1.0 / LIVE as f64 + 1.0 / SIMULATED as f64)).sqrt();
+        let deviation =
+            (share * (1.0 - share) * (1.0 / LIVE as f64 + 1.0 / SIMULATED as f64)).sqrt();
         let distance = (found - expected) / deviation;
         let (verdict, measurements) = ending;
         println!(

@@ -97,7 +97,15 @@ fn binary() -> Result<PathBuf, String> {
     }
     eprintln!("building the control plane of tests/cluster: minutes at the first time");
     let output = built.to_string_lossy();
-    let built_by = go(&["build", "-trimpath", "-ldflags", VERSION, "-o", &output, "."]);
+    let built_by = go(&[
+        "build",
+        "-trimpath",
+        "-ldflags",
+        VERSION,
+        "-o",
+        &output,
+        ".",
+    ]);
     match built_by {
         Ok(result) if result.status.success() => Ok(built),
         Ok(result) => {

@@ -56,9 +56,16 @@ async fn play_all(plane: &mut ControlPlane) {
     install_kinds(&admin).await;
     let metrics = Metrics::serve().await;
     let log = plane.file("controller.log");
-    let mut controller = Controller::start(&plane.file("kubeconfig-faults"), &log, &["--leader-elect=false"]);
+    let mut controller = Controller::start(
+        &plane.file("kubeconfig-faults"),
+        &log,
+        &["--leader-elect=false"],
+    );
     let expected = play(plane, &mut controller, &metrics, "none", Fault::None).await;
-    println!("faults: {ROLLOUTS} rollouts, {} sequences of values", expected.len());
+    println!(
+        "faults: {ROLLOUTS} rollouts, {} sequences of values",
+        expected.len()
+    );
     let mut failed = Vec::new();
     for (name, fault) in [
         ("kills", Fault::Kills),
@@ -71,9 +78,17 @@ async fn play_all(plane: &mut ControlPlane) {
     ] {
         let found = play(plane, &mut controller, &metrics, name, fault).await;
         let different = deviations(&expected, &found);
-        println!("faults: {name}: {} of {} sequences as without the fault", expected.len() - different.len().min(expected.len()), expected.len());
+        println!(
+            "faults: {name}: {} of {} sequences as without the fault",
+            expected.len() - different.len().min(expected.len()),
+            expected.len()
+        );
         failed.extend(different.into_iter().map(|it| format!("{name}: {it}")));
-        assert!(controller.runs(), "the controller ended by itself:\n{}", controller.log());
+        assert!(
+            controller.runs(),
+            "the controller ended by itself:\n{}",
+            controller.log()
+        );
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
@@ -114,7 +129,10 @@ async fn play(
                 }
         })
     };
-    wait("the first version", PATIENCE, async || all_at_rest("app:v1").await).await;
+    wait("the first version", PATIENCE, async || {
+        all_at_rest("app:v1").await
+    })
+    .await;
     let history = History::of(&kubeconfig, namespace).await;
     sleep(Duration::from_secs(1)).await;
     for index in 0..ROLLOUTS {

@@ -40,7 +40,8 @@ impl History {
         ];
         let watches = kinds.map(|(api_version, kind)| {
             let resource = resource(api_version, kind);
-            let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+            let api: Api<DynamicObject> =
+                Api::namespaced_with(client.clone(), namespace, &resource);
             let seen = seen.clone();
             tokio::spawn(async move {
                 let stream = watcher(api, watcher::Config::default()).default_backoff();

@@ -8,7 +8,9 @@ use tokio::time::sleep;
 
 use super::control_plane::{ControlPlane, with_control_plane};
 use super::controller::Controller;
-use super::objects::{client, create, create_namespace, install_kinds, release, rollout, rollouts, wait};
+use super::objects::{
+    client, create, create_namespace, install_kinds, release, rollout, rollouts, wait,
+};
 
 /// Seconds of the lease, of its renewal and between attempts.
 const LEASE: [&str; 4] = [
@@ -51,11 +53,18 @@ async fn play(plane: &mut ControlPlane) {
                     && status["currentPodHash"] == status["stableRS"]
                     && rollout.data["spec"]["template"]["spec"]["containers"][0]["image"] == image
                     && status["observedGeneration"].as_str()
-                        == rollout.metadata.generation.map(|it| it.to_string()).as_deref()
+                        == rollout
+                            .metadata
+                            .generation
+                            .map(|it| it.to_string())
+                            .as_deref()
             })
         })
     };
-    wait("the first version", PATIENCE, async || all_run("app:v1").await).await;
+    wait("the first version", PATIENCE, async || {
+        all_run("app:v1").await
+    })
+    .await;
 
     // The leader dies in mid-release.
     let first = leader(plane);
@@ -65,11 +74,20 @@ async fn play(plane: &mut ControlPlane) {
     sleep(Duration::from_secs(2)).await;
     replicas[first].kill();
     let died = Instant::now();
-    wait("the other replica", PATIENCE, async || leader(plane) != first).await;
+    wait("the other replica", PATIENCE, async || {
+        leader(plane) != first
+    })
+    .await;
     let gap = died.elapsed();
-    println!("leader: the other replica wrote {:.1} s after the death of the first", gap.as_secs_f64());
+    println!(
+        "leader: the other replica wrote {:.1} s after the death of the first",
+        gap.as_secs_f64()
+    );
     assert!(gap < LEASE_DURATION + Duration::from_secs(4), "{gap:?}");
-    wait("the second version", PATIENCE, async || all_run("app:v2").await).await;
+    wait("the second version", PATIENCE, async || {
+        all_run("app:v2").await
+    })
+    .await;
 
     // The leader hangs, loses its lease, and wakes up again in the midst of the other's work.
     replicas[first] = start(plane, first);
@@ -79,14 +97,23 @@ async fn play(plane: &mut ControlPlane) {
     }
     sleep(Duration::from_secs(2)).await;
     signal(&replicas[second], "STOP");
-    wait("the first replica again", PATIENCE, async || leader(plane) == first).await;
+    wait("the first replica again", PATIENCE, async || {
+        leader(plane) == first
+    })
+    .await;
     signal(&replicas[second], "CONT");
-    wait("the third version", PATIENCE, async || all_run("app:v3").await).await;
+    wait("the third version", PATIENCE, async || {
+        all_run("app:v3").await
+    })
+    .await;
     sleep(Duration::from_secs(2)).await;
 
     let writes = writes(plane);
     let turns = writes.chunk_by(|one, next| one == next).count();
-    println!("leader: {} writes in {turns} turns of two replicas", writes.len());
+    println!(
+        "leader: {} writes in {turns} turns of two replicas",
+        writes.len()
+    );
     // First, second, first: whoever lost the lease has not written since.
     assert_eq!(turns, 3, "two replicas wrote at the same time");
 }
@@ -118,9 +145,15 @@ fn writes(plane: &ControlPlane) -> Vec<usize> {
     log.lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(|entry| entry["objectRef"]["resource"] != "leases")
-        .filter(|entry| entry["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300))
+        .filter(|entry| {
+            entry["responseStatus"]["code"]
+                .as_u64()
+                .is_some_and(|code| code < 300)
+        })
         .filter_map(|entry| {
-            let name = entry["user"]["username"].as_str()?.strip_prefix("writer-")?;
+            let name = entry["user"]["username"]
+                .as_str()?
+                .strip_prefix("writer-")?;
             name.parse().ok()
         })
         .collect()

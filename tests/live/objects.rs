@@ -41,16 +41,20 @@ pub async fn install_kinds(client: &Client) {
             .await
             .expect("an accepted definition");
     }
-    wait("the kinds to be served", Duration::from_secs(20), async || {
-        for kind in ["Rollout", "AnalysisRun", "AnalysisTemplate", "Experiment"] {
-            let resource = resource("argoproj.io/v1alpha1", kind);
-            let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-            if api.list(&ListParams::default().limit(1)).await.is_err() {
-                return false;
+    wait(
+        "the kinds to be served",
+        Duration::from_secs(20),
+        async || {
+            for kind in ["Rollout", "AnalysisRun", "AnalysisTemplate", "Experiment"] {
+                let resource = resource("argoproj.io/v1alpha1", kind);
+                let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+                if api.list(&ListParams::default().limit(1)).await.is_err() {
+                    return false;
+                }
             }
-        }
-        true
-    })
+            true
+        },
+    )
     .await;
 }
 
