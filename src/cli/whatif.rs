@@ -11,13 +11,17 @@ use serde_json::{Value, json};
 
 use crate::promql::Store;
 use crate::report::timeline::Look;
-use crate::report::whatif::{self as report, ReleaseResult, Study};
+use crate::report::whatif::{self as report, Examples, ReleaseResult, Study};
 use crate::sim::play;
 use crate::sim::scenario::Scenario;
+use crate::sim::scenario::traffic::ErrorShare;
 use crate::source::Sources;
 use crate::whatif::gates::{Gate, quantities};
 use crate::whatif::vary::{find, parse_values, parse_variation};
-use crate::whatif::{Axis, Dimension, Effort, Releases, evaluate, releases, sensitivity, sweep};
+use crate::whatif::{
+    Axis, Dimension, Effort, Release, Releases, Summary, Variant, evaluate, releases, sensitivity,
+    sweep, typical_run,
+};
 
 use super::{Outcome, input, print, simulate, traces};
 
@@ -105,6 +109,10 @@ enum Format {
     Json,
     /// One line a release and combination of values.
     Csv,
+    /// For a comment on a pull request.
+    Markdown,
+    /// One page that needs nothing else.
+    Html,
 }
 
 fn gate(text: &str) -> Result<Gate, String> {
@@ -136,6 +144,8 @@ pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
                 Format::Text => report::render(&study, look),
                 Format::Json => report::json(&study),
                 Format::Csv => report::csv(&study).map_err(io::Error::other)?,
+                Format::Markdown => report::markdown(&study),
+                Format::Html => page(&study, &objects, &scenario, &traces)?,
             };
             write_or_print(arguments.output.as_deref(), &text)?;
             let failed = study.gates.iter().any(|gate| gate.is_met);
@@ -177,6 +187,21 @@ fn study(
     let found = crew.work("releases", plays(2, runs), runs, seed, |effort| {
         evaluate(objects, &both, traces, effort)
     })?;
+    let detail_runs = arguments.detail_runs.unwrap_or(DETAIL_RUNS.min(runs));
+    let curve = if arguments.format == Format::Html && scenario.traffic.is_some() {
+        let dimension = error_rates(scenario);
+        let values = dimension.values.len();
+        let swept = crew.work(
+            "curve",
+            plays(values, detail_runs),
+            detail_runs,
+            seed,
+            |effort| sweep(objects, scenario, traces, &[dimension], effort),
+        )?;
+        Some(swept).filter(|swept| swept.runs > 0)
+    } else {
+        None
+    };
     let count = dimensions.iter().map(|it| it.values.len()).product();
     let swept = if dimensions.is_empty() {
         None
@@ -186,7 +211,6 @@ fn study(
         })?;
         Some(swept)
     };
-    let detail_runs = arguments.detail_runs.unwrap_or(DETAIL_RUNS.min(runs));
     let sensitivity = if arguments.no_suggestions || crew.is_stopped() {
         None
     } else {
@@ -205,7 +229,8 @@ fn study(
     } = both;
     Ok(Study {
         rollout: format!("{namespace}/{name}"),
-        command: own_command(),
+        command: own_command(&[]),
+        base_command: own_command(ASKED_BESIDE),
         seed,
         runs_asked: runs,
         gates: arguments
@@ -222,7 +247,7 @@ fn study(
             summary: found.bad,
         },
         sweep: swept,
-        curve: None,
+        curve,
         sensitivity,
         notes,
     })
@@ -297,23 +322,92 @@ pub(super) fn write_or_print(output: Option<&Path>, text: &str) -> io::Result<()
     }
 }
 
-/// The command line as a shell would read it, without what does not matter for the result.
-pub(super) fn own_command() -> String {
+/// Options that do not matter for the result.
+const WITHOUT_EFFECT: &[&str] = &["--threads", "--output", "-o", "--color"];
+/// Options that ask for more than the two releases.
+const ASKED_BESIDE: &[&str] = &[
+    "--vary",
+    "--error-rate",
+    "--latency",
+    "--rps",
+    "--runs",
+    "--detail-runs",
+    "--format",
+    "--fail-on",
+];
+
+/// The command line as a shell would read it, without what does not matter for the result, and without
+/// these options.
+pub(super) fn own_command(without: &[&str]) -> String {
     let mut words = vec!["rollproof".to_owned()];
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--threads" | "--output" | "-o" | "--color" => {
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (argument.as_str(), None),
+        };
+        if WITHOUT_EFFECT.contains(&name) || without.contains(&name) {
+            if value.is_none() {
                 arguments.next();
             }
-            other
-                if ["--threads=", "--output=", "--color="]
-                    .iter()
-                    .any(|it| other.starts_with(it)) => {}
-            other => words.push(quoted(other)),
+        } else {
+            words.push(quoted(&argument));
         }
     }
     words.join(" ")
+}
+
+/// Error rates from none to well above that of a bad release, for the curve of a report.
+fn error_rates(scenario: &Scenario) -> Dimension {
+    let highest = |errors: &Option<ErrorShare>| match errors {
+        None => 0.0,
+        Some(ErrorShare::Always(share)) => *share,
+        Some(ErrorShare::Changing(changes)) => {
+            let shares = changes.from.iter().map(|change| change.share);
+            shares.fold(0.0, f64::max)
+        }
+    };
+    let traffic = scenario.traffic.as_ref();
+    let kinds = scenario.what_if.as_ref();
+    let all = [
+        traffic.map(|it| 5.0 * highest(&it.stable.errors)),
+        traffic.map(|it| highest(&it.release.errors)),
+        kinds.map(|it| highest(&it.bad.errors)),
+    ];
+    let end = all.into_iter().flatten().fold(0.02, f64::max).min(1.0);
+    // Two digits are enough for the steps of a curve.
+    let digit = libm::pow(10.0, libm::log10(end / 10.0).floor() - 1.0);
+    let step = (end / 10.0 / digit).ceil() * digit;
+    let values = (0..=10).map(|at| (f64::from(at) * step * 1e9).round() / 1e9);
+    Dimension {
+        axis: Axis::ErrorRate,
+        values: values.filter(|it| *it <= 1.0).map(|it| json!(it)).collect(),
+    }
+}
+
+/// The page, with the course of a typical run of each release.
+fn page(
+    study: &Study,
+    objects: &[Value],
+    scenario: &Scenario,
+    traces: &Store,
+) -> io::Result<String> {
+    let both = releases(scenario).map_err(io::Error::other)?;
+    let typical = |release: &Release, summary: &Summary| {
+        let variant = Variant {
+            objects,
+            scenario: &release.scenario,
+            traces,
+        };
+        typical_run(variant, summary, study.seed).map_err(io::Error::other)
+    };
+    let healthy = typical(&both.healthy, &study.healthy.summary)?;
+    let bad = typical(&both.bad, &study.bad.summary)?;
+    let examples = Examples {
+        healthy: &healthy,
+        bad: &bad,
+    };
+    report::html(study, Some(examples)).map_err(io::Error::other)
 }
 
 fn quoted(word: &str) -> String {

@@ -156,18 +156,50 @@ impl Amounts {
         self.max as f64
     }
 
-    /// How many values fall into each of `count` equal parts of the range up to `end`, given in `unit`s;
-    /// greater values belong to the last part.
-    pub fn histogram(&self, end: f64, count: usize, unit: f64) -> Vec<u64> {
-        let mut parts = vec![0_u64; count];
+    /// How many values fall into each of equal parts from 0 to the greatest value, in `unit`s; none
+    /// where there are no values.
+    pub fn histogram(&self, unit: f64) -> Option<Histogram> {
+        if self.count == 0 {
+            return None;
+        }
+        let width = round_up(self.max as f64 / unit / HISTOGRAM_PARTS as f64);
+        let mut counts = vec![0_u64; HISTOGRAM_PARTS];
         for (value, times) in &self.values {
-            let at = (*value as f64 / unit / end * count as f64).max(0.0) as usize;
-            if let Some(part) = parts.get_mut(at.min(count.saturating_sub(1))) {
+            let at = (*value as f64 / unit / width) as usize;
+            if let Some(part) = counts.get_mut(at.min(HISTOGRAM_PARTS - 1)) {
                 *part = part.saturating_add(*times);
             }
         }
-        parts
+        while counts.last() == Some(&0) {
+            counts.pop();
+        }
+        Some(Histogram { width, counts })
     }
+}
+
+/// Parts of a histogram at most.
+const HISTOGRAM_PARTS: usize = 24;
+
+/// The next of 1, 2, 3, 5 times a power of ten.
+fn round_up(value: f64) -> f64 {
+    if value <= 0.0 {
+        return 1.0;
+    }
+    let power = libm::pow(10.0, libm::log10(value).floor());
+    let steps = [1.0, 2.0, 3.0, 5.0, 10.0];
+    let found = steps
+        .into_iter()
+        .find(|step| step * power >= value * 0.999_999);
+    found.unwrap_or(10.0) * power
+}
+
+/// How often values of each size came.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Histogram {
+    /// Of each part; the first begins at 0.
+    pub width: f64,
+    pub counts: Vec<u64>,
 }
 
 fn count_into(values: &mut BTreeMap<u64, u64>, value: u64, times: u64) {

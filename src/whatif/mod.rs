@@ -31,11 +31,11 @@ pub mod vary;
 use serde::Serialize;
 use serde_json::Value;
 
-pub use amounts::{Amount, Amounts, Estimate};
+pub use amounts::{Amount, Amounts, Estimate, Histogram};
 pub use pairs::{Change, Changes, Pairs};
 pub use releases::{Release, Releases, altered, releases, with_requests};
 pub use row::{Ending, Row};
-pub use runs::{Effort, Tallies, Variant, play_all, run_seed};
+pub use runs::{Effort, Tallies, Variant, play_all, run_seed, typical_run};
 pub use share::{Share, Z95, wilson};
 pub use suggestions::{Sensitivity, Suggestion, Worth, sensitivity};
 pub use summary::{Summary, Tally};

@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use crate::promql::Store;
 use crate::sim::mix;
-use crate::sim::play::Prepared;
+use crate::sim::play::{Play, Prepared};
 use crate::sim::scenario::Scenario;
 
 use super::pairs::Pairs;
-use super::row::Row;
-use super::summary::Tally;
+use super::row::{Ending, Row};
+use super::summary::{Summary, Tally};
 
 /// What is played in each run.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,9 @@ pub struct Tallies {
     pub variants: Vec<Tally>,
     pub pairs: Vec<Pairs>,
 }
+
+/// Runs among which a typical one is looked for.
+const TYPICAL_OF: u64 = 20;
 
 /// The seed of a run, counted from 0. Variants get the same one, so that they differ by what they are
 /// and not by chance.
@@ -118,4 +121,34 @@ pub fn play_all(
         }
     }
     Ok(all)
+}
+
+/// Of the first runs, one that ends as most do, in the time that is nearest to the median.
+///
+/// # Errors
+/// See [`Prepared::new`].
+pub fn typical_run(variant: Variant<'_>, summary: &Summary, seed: u64) -> Result<Play, String> {
+    let prepared = Prepared::new(variant.objects, variant.scenario, variant.traces)?;
+    let usual = Ending::ALL
+        .into_iter()
+        .max_by_key(|ending| summary.share(*ending).count)
+        .unwrap_or(Ending::Promoted);
+    let distance = |run: &u64| {
+        let outcome = prepared.outcome(run_seed(seed, *run));
+        let row = Row::of(&outcome.outcome, &outcome.totals);
+        let (time, median) = match usual {
+            Ending::Aborted => (row.time_to_abort, summary.seconds_to_abort),
+            Ending::Promoted
+            | Ending::Inconclusive
+            | Ending::WaitsForPeople
+            | Ending::Stuck
+            | Ending::Unfinished
+            | Ending::NotReleased => (row.time_to_promotion, summary.seconds_to_promotion),
+        };
+        let median = median.map_or(0.0, |amount| amount.median.value * 1000.0);
+        let away = time.map_or(0, |time| (time as f64 - median).abs() as u64);
+        (row.ending != usual, away)
+    };
+    let run = (0..TYPICAL_OF).min_by_key(distance).unwrap_or(0);
+    Ok(prepared.play(run_seed(seed, run)))
 }

@@ -49,6 +49,32 @@ pub enum Worth {
     DecidesWorse,
 }
 
+impl Worth {
+    pub fn is_better(self) -> bool {
+        match self {
+            Worth::DecidesBetter | Worth::CostsLess => true,
+            Worth::NotWorthIt | Worth::DecidesWorse => false,
+        }
+    }
+}
+
+impl Suggestion {
+    /// By how much the share of wrong decisions changes, and half of the 95 % interval of that.
+    pub fn wrong_decisions(&self) -> (f64, f64) {
+        wrong_change(&self.healthy_changes, &self.bad_changes)
+    }
+}
+
+fn wrong_change(of_healthy: &Changes, of_bad: &Changes) -> (f64, f64) {
+    let half =
+        |change: Option<Change>| change.map_or(0.0, |it| it.difference.high - it.difference.value);
+    let value = |change: Option<Change>| change.map_or(0.0, |it| it.difference.value);
+    (
+        value(of_bad.promoted) - value(of_healthy.promoted),
+        half(of_bad.promoted).hypot(half(of_healthy.promoted)),
+    )
+}
+
 /// All changes that were tried, the best first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -129,11 +155,7 @@ fn wrong_decisions(healthy: &Summary, bad: &Summary) -> f64 {
 }
 
 fn worth(healthy: &Summary, bad: &Summary, of_healthy: &Changes, of_bad: &Changes) -> Worth {
-    let half =
-        |change: Option<Change>| change.map_or(0.0, |it| it.difference.high - it.difference.value);
-    let value = |change: Option<Change>| change.map_or(0.0, |it| it.difference.value);
-    let wrong = value(of_bad.promoted) - value(of_healthy.promoted);
-    let doubt = half(of_bad.promoted).hypot(half(of_healthy.promoted));
+    let (wrong, doubt) = wrong_change(of_healthy, of_bad);
     if wrong < -doubt {
         return Worth::DecidesBetter;
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::amounts::{Amount, Amounts};
+use super::amounts::{Amount, Amounts, Histogram};
 use super::row::{Ending, Row};
 use super::share::Share;
 
@@ -16,12 +16,12 @@ const MILLI: f64 = 1000.0;
 pub struct Tally {
     runs: u64,
     endings: BTreeMap<Ending, u64>,
-    pub(super) promotion: Amounts,
-    pub(super) detection: Amounts,
+    promotion: Amounts,
+    detection: Amounts,
     abort: Amounts,
     traffic_return: Amounts,
     requests: Amounts,
-    pub(super) failed: Amounts,
+    failed: Amounts,
     peak_pods: Amounts,
     measurements: Amounts,
 }
@@ -109,6 +109,8 @@ impl Tally {
             failed_because_of_release: self.failed.summary(MILLI),
             peak_pods: self.peak_pods.summary(1.0),
             measurements: self.measurements.summary(1.0),
+            seconds_to_abort_histogram: self.abort.histogram(MILLI),
+            failed_because_of_release_histogram: self.failed.histogram(MILLI),
         }
     }
 }
@@ -148,6 +150,10 @@ pub struct Summary {
     pub peak_pods: Option<Amount>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measurements: Option<Amount>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds_to_abort_histogram: Option<Histogram>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_because_of_release_histogram: Option<Histogram>,
 }
 
 impl Summary {

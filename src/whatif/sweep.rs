@@ -115,15 +115,15 @@ pub fn sweep(
             "at most {CELLS_MAX} combinations of values are played"
         ));
     };
-    let mut cells: Vec<(Vec<Value>, Vec<Value>, Vec<Scenario>)> = Vec::with_capacity(count);
+    let mut cells: Vec<Combination> = Vec::with_capacity(count);
     for index in 0..count {
         cells.push(cell(objects, scenario, dimensions, index)?);
     }
     let variants: Vec<Variant<'_>> = cells
         .iter()
-        .flat_map(|(_, objects, scenarios)| {
-            scenarios.iter().map(move |scenario| Variant {
-                objects,
+        .flat_map(|cell| {
+            cell.scenarios.iter().map(move |scenario| Variant {
+                objects: &cell.objects,
                 scenario,
                 traces,
             })
@@ -133,7 +133,12 @@ pub fn sweep(
     let mut summaries = tallies.variants.iter().map(Tally::summary);
     let mut told = Vec::with_capacity(count);
     let mut runs = 0;
-    for (values, _, scenarios) in &cells {
+    for cell in cells {
+        let Combination {
+            values,
+            objects: _,
+            scenarios,
+        } = cell;
         let first = summaries.next().map(Box::new);
         let second = if scenarios.len() > 1 {
             summaries.next().map(Box::new)
@@ -149,10 +154,7 @@ pub fn sweep(
             Results::Two { healthy, bad: _ } => healthy.runs,
             Results::One { release } => release.runs,
         };
-        told.push(Cell {
-            values: values.clone(),
-            results,
-        });
+        told.push(Cell { values, results });
     }
     let varied = |dimension: &Dimension| Varied {
         name: dimension.axis.name().to_owned(),
@@ -166,13 +168,19 @@ pub fn sweep(
     })
 }
 
-/// Values, objects and scenarios of a combination.
+/// A combination of values, and what is played for it.
+struct Combination {
+    values: Vec<Value>,
+    objects: Vec<Value>,
+    scenarios: Vec<Scenario>,
+}
+
 fn cell(
     objects: &[Value],
     scenario: &Scenario,
     dimensions: &[Dimension],
     index: usize,
-) -> Result<(Vec<Value>, Vec<Value>, Vec<Scenario>), String> {
+) -> Result<Combination, String> {
     let mut values = vec![Value::Null; dimensions.len()];
     let mut rest = index;
     for (value, dimension) in values.iter_mut().zip(dimensions).rev() {
@@ -221,5 +229,9 @@ fn cell(
         let both = releases(&scenario)?;
         vec![both.healthy.scenario, both.bad.scenario]
     };
-    Ok((values, objects, scenarios))
+    Ok(Combination {
+        values,
+        objects,
+        scenarios,
+    })
 }

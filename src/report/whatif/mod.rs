@@ -4,8 +4,13 @@
 //! |---|---|
 //! | `words` | the verdict in plain words; numbers as people read them |
 //! | `text` | for terminals |
+//! | `html`, `pictures` | one self-contained page, with pictures as SVG |
+//! | `markdown` | for a comment on a pull request |
 //! | `tables` | CSV, one line a release and combination of values |
 
+mod html;
+mod markdown;
+mod pictures;
 mod tables;
 mod text;
 mod words;
@@ -15,6 +20,8 @@ use serde::Serialize;
 use crate::whatif::gates::GateResult;
 use crate::whatif::{Sensitivity, Summary, Sweep};
 
+pub use html::{Examples, html};
+pub use markdown::markdown;
 pub use tables::csv;
 pub use text::render;
 pub use words::{amount_text, interval_text, percent, seconds_text};
@@ -27,6 +34,9 @@ pub struct Study {
     pub rollout: String,
     /// The command that gives the same report.
     pub command: String,
+    /// The same without what was asked beside the two releases: for other questions of the same kind.
+    #[serde(skip)]
+    pub base_command: String,
     pub seed: u64,
     /// Runs of each release that were asked for; `runs` of the releases are those that were done.
     pub runs_asked: u64,

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use crate::report::timeline::Look;
-use crate::whatif::{Cell, Results, Sensitivity, Sweep, Worth};
+use crate::whatif::gates::GateResult;
+use crate::whatif::{Cell, Results, Sensitivity, Sweep};
 
 use super::Study;
 use super::words::{
     Quality, change_text, endings, interval_text, lines, number_text, percent, quality,
-    seconds_text, value_text, verdict,
+    seconds_text, suggestion_effects, value_text, verdict,
 };
-use crate::whatif::gates::GateResult;
 
 /// Changes that are told as suggestions at most.
 const SUGGESTIONS_MAX: usize = 3;
@@ -198,10 +198,7 @@ fn suggestions_text(sensitivity: &Sensitivity, look: Look) -> String {
     let good = sensitivity
         .changes
         .iter()
-        .filter(|change| match change.worth {
-            Worth::DecidesBetter | Worth::CostsLess => true,
-            Worth::NotWorthIt | Worth::DecidesWorse => false,
-        });
+        .filter(|change| change.worth.is_better());
     let good: Vec<_> = good.take(SUGGESTIONS_MAX).collect();
     let title = "What to change";
     let mut out = format!("{}\n", look.paint(Style::new().bold(), title));
@@ -216,14 +213,7 @@ fn suggestions_text(sensitivity: &Sensitivity, look: Look) -> String {
     }
     for change in good {
         let _ = writeln!(out, "{}", change_text(change));
-        let failed = change.bad.failed_because_of_release.as_ref();
-        let _ = writeln!(
-            out,
-            "    healthy promoted {}; bad promoted {}; a bad release costs {} failed requests",
-            interval_text(&change.healthy.promoted),
-            interval_text(&change.bad.promoted),
-            failed.map_or("-".to_owned(), |it| number_text(it.mean.value)),
-        );
+        let _ = writeln!(out, "    {}", suggestion_effects(change));
     }
     let _ = writeln!(
         out,

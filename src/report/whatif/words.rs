@@ -289,6 +289,26 @@ pub(super) fn change_text(suggestion: &crate::whatif::Suggestion) -> String {
     format!("{field}: {} → {}", value_text(before), value_text(after))
 }
 
+/// What comes of a change, in a sentence.
+pub(super) fn suggestion_effects(change: &crate::whatif::Suggestion) -> String {
+    let failed = change.bad.failed_because_of_release.as_ref();
+    let time = change.healthy.seconds_to_promotion.as_ref();
+    let mut text = format!(
+        "healthy promoted {}; bad promoted {}",
+        interval_text(&change.healthy.promoted),
+        interval_text(&change.bad.promoted)
+    );
+    if let Some(failed) = failed {
+        let failed = estimate_text(&failed.mean, number_text);
+        text.push_str(&format!("; a bad release costs {failed} failed requests"));
+    }
+    if let Some(time) = time {
+        let time = estimate_text(&time.median, seconds_text);
+        text.push_str(&format!("; a healthy one takes {time}"));
+    }
+    text
+}
+
 /// The first window of a query.
 fn window_of(query: &str) -> String {
     let start = query.find('[').unwrap_or(query.len());
