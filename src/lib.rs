@@ -10,10 +10,11 @@
 //! | 2 | [`spec`], [`expr`], [`promql`] | what users write: manifests, conditions, queries |
 //! | 3 | [`routers`], [`providers`] | what traffic routers hold, what metric providers answer |
 //! | 4 | [`engine`] | what a controller decides, as values |
-//! | 5 | [`sim`], [`report`] | a virtual cluster that acts on decisions; what people read |
-//! | 6 | [`lint`] | what a cluster would refuse, and what would hurt; one file a rule |
-//! | 7 | `live` | the same engine on a real cluster and the wall clock |
-//! | 8 | `cli` | the only place that reads files, prints and exits |
+//! | 5 | [`sim`] | a virtual cluster that acts on decisions |
+//! | 6 | [`whatif`] | many simulations with chance, and what they say |
+//! | 7 | [`report`], [`lint`] | what people read; what a cluster would refuse and what would hurt, one file a rule |
+//! | 8 | `live` | the same engine on a real cluster and the wall clock |
+//! | 9 | `cli` | the only place that reads files, prints and exits |
 //!
 //! # Where to change what
 //!
@@ -28,6 +29,7 @@
 //! | what lint finds | `lint/rules/`, one file a rule with its docs and examples |
 //! | how the simulated cluster behaves | `sim/`, one file a controller |
 //! | what a scenario can say | `sim/scenario/mod.rs` (types, schema), `sim/play.rs` (effects) |
+//! | what is kept of many runs, and how it is told | `whatif/`, `report/whatif/` |
 //! | what is printed | `report/`; a command is one file of `cli/` |
 //!
 //! # Invariants, said as absences
@@ -47,6 +49,7 @@ pub mod sim;
 pub mod source;
 pub mod spec;
 pub mod time;
+pub mod whatif;
 
 #[cfg(feature = "live")]
 pub mod live;

@@ -19,6 +19,7 @@ mod replay;
 mod simulate;
 mod test;
 mod traces;
+mod whatif;
 
 use std::io::{IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -61,6 +62,7 @@ enum Command {
     Controller(controller::Arguments),
     Explain(explain::Arguments),
     Promql(promql::Arguments),
+    Whatif(Box<whatif::Arguments>),
     Schema(manual::SchemaArguments),
     Completions(manual::CompletionsArguments),
     Man(manual::ManArguments),
@@ -136,6 +138,7 @@ fn run(arguments: &Arguments) -> std::io::Result<Outcome> {
         Command::Controller(arguments) => controller::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Promql(arguments) => promql::run(arguments, look),
+        Command::Whatif(arguments) => whatif::run(arguments, look),
         Command::Schema(arguments) => manual::schema(arguments),
         Command::Completions(arguments) => manual::completions(arguments),
         Command::Man(arguments) => manual::man(arguments),

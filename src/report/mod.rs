@@ -5,4 +5,5 @@ pub mod plot;
 pub mod query_result;
 pub mod test_results;
 pub mod timeline;
+pub mod whatif;
 pub mod xml;

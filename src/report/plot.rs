@@ -31,18 +31,19 @@ pub struct Line {
 }
 
 /// Drawn this much larger than shown, since the backend knows whole pixels only.
-const SCALE: i32 = 8;
+pub(super) const SCALE: i32 = 8;
 const WIDTH: i32 = 960;
 const PLOT_HEIGHT: i32 = 400;
 const LEGEND_ROW: i32 = 20;
 const LEGEND_MAX: usize = 24;
 const TITLE_CHARACTERS: usize = 110;
-const FONT: &str = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
+pub(super) const FONT: &str =
+    "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
 
-const PAPER: RGBColor = RGBColor(255, 255, 255);
-const INK: RGBColor = RGBColor(31, 35, 40);
-const FAINT_INK: RGBColor = RGBColor(89, 99, 110);
-const GRID: RGBColor = RGBColor(225, 228, 232);
+pub(super) const PAPER: RGBColor = RGBColor(255, 255, 255);
+pub(super) const INK: RGBColor = RGBColor(31, 35, 40);
+pub(super) const FAINT_INK: RGBColor = RGBColor(89, 99, 110);
+pub(super) const GRID: RGBColor = RGBColor(225, 228, 232);
 /// The same in a dark surrounding: the style in the picture exchanges them.
 const DARK: [(RGBColor, &str); 4] = [
     (PAPER, "#0D1117"),
@@ -51,7 +52,7 @@ const DARK: [(RGBColor, &str); 4] = [
     (GRID, "#2A3038"),
 ];
 /// Told apart also without colour vision (Okabe and Ito), and on light and dark paper alike.
-const COLOURS: [RGBColor; 7] = [
+pub(super) const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -68,21 +69,30 @@ const COLOURS: [RGBColor; 7] = [
 pub fn svg(plot: &Plot) -> Result<String, String> {
     let legend = Legend::new(plot);
     let height = PLOT_HEIGHT + legend.height();
-    let mut text = String::new();
-    {
-        let size = ((WIDTH * SCALE) as u32, (height * SCALE) as u32);
-        let root = SVGBackend::with_string(&mut text, size).into_drawing_area();
-        draw(&root, plot, &legend).map_err(|error| error.to_string())?;
-        root.present().map_err(|error| error.to_string())?;
-    }
-    Ok(finished(&text, height))
+    picture((WIDTH, height), |root| draw(root, plot, &legend))
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
-type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
+/// A picture of this width and height, drawn in units of [`SCALE`]ths, with its own colours for light
+/// and dark pages.
+pub(super) fn picture(
+    (width, height): (i32, i32),
+    draw: impl FnOnce(&Area<'_>) -> Drawn,
+) -> Result<String, String> {
+    let mut text = String::new();
+    {
+        let size = ((width * SCALE) as u32, (height * SCALE) as u32);
+        let root = SVGBackend::with_string(&mut text, size).into_drawing_area();
+        root.fill(&PAPER).map_err(|error| error.to_string())?;
+        draw(&root).map_err(|error| error.to_string())?;
+        root.present().map_err(|error| error.to_string())?;
+    }
+    Ok(finished(&text, width, height))
+}
 
-fn draw<'a>(root: &Area<'a>, plot: &Plot, legend: &Legend) -> Drawn<'a> {
-    root.fill(&PAPER)?;
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+pub(super) type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+
+fn draw(root: &Area<'_>, plot: &Plot, legend: &Legend) -> Drawn {
     let (upper, lower) = root.split_vertically(PLOT_HEIGHT * SCALE);
     let label = |size: i32, colour: &RGBColor| (FONT, size * SCALE).into_font().color(colour);
     let title = shortened(&plot.title, TITLE_CHARACTERS);
@@ -166,7 +176,7 @@ fn colour(at: usize) -> RGBColor {
     COLOURS[at % COLOURS.len()]
 }
 
-fn shortened(text: &str, characters: usize) -> String {
+pub(super) fn shortened(text: &str, characters: usize) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.chars().count() <= characters {
         return text;
@@ -260,7 +270,7 @@ fn value_range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 }
 
 /// Multiples of 1, 2 or 5 times a power of ten within the range.
-fn value_steps(low: f64, high: f64) -> Vec<f64> {
+pub(super) fn value_steps(low: f64, high: f64) -> Vec<f64> {
     let rough = (high - low) / 6.0;
     let power = 10f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0]
@@ -275,7 +285,7 @@ fn value_steps(low: f64, high: f64) -> Vec<f64> {
         .collect()
 }
 
-fn value_text(value: f64, steps: &[f64]) -> String {
+pub(super) fn value_text(value: f64, steps: &[f64]) -> String {
     let apart = match steps {
         [first, second, ..] => second - first,
         [_] | [] => value.abs(),
@@ -297,10 +307,10 @@ fn value_text(value: f64, steps: &[f64]) -> String {
     }
 }
 
-struct ValueAxis {
-    low: f64,
-    high: f64,
-    steps: Vec<f64>,
+pub(super) struct ValueAxis {
+    pub low: f64,
+    pub high: f64,
+    pub steps: Vec<f64>,
 }
 
 impl Ranged for ValueAxis {
@@ -446,7 +456,7 @@ impl Ranged for TimeAxis {
 impl plotters::coord::ranged1d::ValueFormatter<i64> for TimeAxis {}
 
 /// Shows the picture at its size, with the style for dark pages.
-fn finished(svg: &str, height: i32) -> String {
+fn finished(svg: &str, width: i32, height: i32) -> String {
     let mut style = String::from("<style>@media (prefers-color-scheme: dark) {");
     for (light, dark) in DARK {
         let RGBColor(red, green, blue) = light;
@@ -456,8 +466,8 @@ fn finished(svg: &str, height: i32) -> String {
         ));
     }
     style.push_str("}</style>");
-    let large = format!("width=\"{}\" height=\"{}\"", WIDTH * SCALE, height * SCALE);
-    let shown = format!("width=\"{WIDTH}\" height=\"{height}\"");
+    let large = format!("width=\"{}\" height=\"{}\"", width * SCALE, height * SCALE);
+    let shown = format!("width=\"{width}\" height=\"{height}\"");
     let text = svg.replacen(&large, &shown, 1);
     match text
         .find("<svg")

@@ -82,6 +82,9 @@ pub fn summary(play: &Play, look: Look) -> String {
     }
     let Totals {
         time_to_full_promotion,
+        time_to_first_failure: _,
+        time_to_abort: _,
+        time_to_return: _,
         time_at_share,
         served_by_release,
         highest_share,

@@ -11,6 +11,7 @@ mod act;
 mod answers;
 mod apply;
 pub(crate) mod carry_out;
+mod chance;
 mod command;
 mod deployments;
 pub(crate) mod drive;
@@ -43,6 +44,7 @@ pub use observer::{Change, ChangeKind, DecisionRecord, EventOutcome, NoObserver,
 pub use pods::{JobRun, PodLife, PodModel, PodStart};
 pub use settings::Settings;
 pub use simulation::Simulation;
+pub(crate) use store::mix;
 pub use telemetry::TrafficTotals;
 pub use traffic::{Destination, Traffic, destinations, traffic_shares};
 pub use world::{Kind, Namespace, ObjectRef, World};

@@ -12,9 +12,9 @@ use crate::spec::rollout::Rollout;
 use crate::spec::rollout_status::{PauseReason, RolloutConditionType, RolloutPhase};
 use crate::time::{Duration, Timestamp};
 
+use super::chance::{Mishaps, RandomPodLives};
 use super::command::Command;
 use super::faults::{Fault, PodFaultEffect, PodSelection};
-use super::pods::SteadyPods;
 use super::recording::Recording;
 use super::scenario::metrics::ScenarioMetrics;
 use super::scenario::{Expectation, PodChoice, Range, Scenario, ScenarioEvent, Target, Undo};
@@ -58,6 +58,8 @@ pub struct Outcome {
     pub phase: String,
     pub message: String,
     pub stable_image: String,
+    /// Whether it waits because an analysis or an experiment decided nothing.
+    pub inconclusive: bool,
     /// Seconds from the release to the end of the simulation.
     pub ended_after: f64,
 }
@@ -102,6 +104,15 @@ pub struct Totals {
     /// Seconds from the release until its version was stable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_to_full_promotion: Option<f64>,
+    /// Seconds from the release to its first measurement that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_to_first_failure: Option<f64>,
+    /// Seconds from the release to its abort.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_to_abort: Option<f64>,
+    /// Seconds from the release until, after its abort, it had no traffic any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_to_return: Option<f64>,
     /// How long the release had which share of the traffic, up to its promotion or abort.
     pub time_at_share: Vec<TimeAtShare>,
     /// Share of all requests, if traffic is even, that the release served before it was stable or
@@ -275,7 +286,7 @@ pub struct Row {
 
 #[derive(Debug, Clone)]
 struct Player {
-    simulation: Simulation<ScenarioMetrics, SteadyPods>,
+    simulation: Simulation<ScenarioMetrics, RandomPodLives>,
     recorder: Recorder,
     namespace: String,
     name: String,
@@ -305,10 +316,14 @@ impl Player {
             .reconcile_delay
             .map_or(settings.reconcile_delay, |it| it.0);
         let telemetry = Telemetry::new(scenario, (&namespace, &name), objects, traces)?;
-        let metrics = ScenarioMetrics::new(&namespace, &name, &scenario.metrics, telemetry);
+        let random = scenario.random.clone().unwrap_or_default();
+        let mishaps = Mishaps::new(random.measurements);
+        let metrics =
+            ScenarioMetrics::new(&namespace, &name, &scenario.metrics, mishaps, telemetry);
+        let pods = RandomPodLives::new(random.pods);
         let mut player = Self {
             recorder: Recorder::new(&namespace, &name),
-            simulation: Simulation::new(settings, metrics, SteadyPods::default()),
+            simulation: Simulation::new(settings, metrics, pods),
             namespace,
             name,
             origin: Timestamp::from_secs(0),
@@ -368,6 +383,9 @@ impl Player {
     /// Lets requests come, drawn with this seed, for as long as they should have come before the
     /// release; then everything is recorded.
     fn start_traffic(&mut self, seed: u64) {
+        self.simulation.settings.seed = seed;
+        self.simulation.metrics.start(seed);
+        self.simulation.pod_model.start_trouble();
         let started = self.simulation.now();
         let mut whole = started;
         if let Some(telemetry) = &mut self.simulation.metrics.telemetry {
@@ -1014,8 +1032,20 @@ impl Player {
             })
             .collect();
         let length = update_end.as_secs_f64();
+        let returned_at = aborted_at.and_then(|aborted| {
+            let before = samples.partition_point(|sample| sample.at <= aborted);
+            let present = before.checked_sub(1).and_then(|index| samples.get(index));
+            if present.is_some_and(|sample| sample.share <= 0.0) {
+                return Some(aborted);
+            }
+            let mut after = samples.iter().skip(before);
+            after.find(|sample| sample.share <= 0.0).map(|it| it.at)
+        });
         Totals {
             time_to_full_promotion: promoted_at.map(Duration::as_secs_f64),
+            time_to_first_failure: self.recorder.first_failure.map(Duration::as_secs_f64),
+            time_to_abort: aborted_at.map(Duration::as_secs_f64),
+            time_to_return: returned_at.map(Duration::as_secs_f64),
             time_at_share,
             served_by_release: if length > 0.0 { served / length } else { 0.0 },
             highest_share: highest,
@@ -1070,6 +1100,12 @@ impl Player {
             phase: rollout.status.phase.to_string(),
             message: rollout.status.message.clone(),
             stable_image: self.present_image(),
+            inconclusive: rollout.status.pause_conditions.iter().any(|condition| {
+                match condition.reason {
+                    PauseReason::InconclusiveAnalysis | PauseReason::InconclusiveExperiment => true,
+                    PauseReason::CanaryPauseStep | PauseReason::BlueGreenPause => false,
+                }
+            }),
             ended_after: self.simulation.now().since(self.origin).as_secs_f64(),
         };
         let totals = self.totals();

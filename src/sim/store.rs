@@ -300,7 +300,7 @@ pub(super) fn short_code(mut number: u64) -> String {
 }
 
 /// A well-spread number out of two (the finalizer of SplitMix64).
-pub(super) fn mix(seed: u64, count: u64) -> u64 {
+pub(crate) fn mix(seed: u64, count: u64) -> u64 {
     let mut z = seed.wrapping_add(count.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

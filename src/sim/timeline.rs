@@ -137,6 +137,8 @@ pub struct Recorder {
     pub measurements: usize,
     /// What it is recorded into, if it is.
     pub recording: Option<Recording>,
+    /// When the first measurement failed, from the release on.
+    pub first_failure: Option<Duration>,
 }
 
 impl Recorder {
@@ -159,6 +161,7 @@ impl Recorder {
             explanations: Vec::new(),
             run_phases: BTreeMap::new(),
             measurements: 0,
+            first_failure: None,
         }
     }
 
@@ -604,8 +607,11 @@ impl Observer for Recorder {
         if result.phase == AnalysisPhase::Running {
             return;
         }
-        if self.origin.is_some() {
+        if let Some(origin) = self.origin {
             self.measurements = self.measurements.saturating_add(1);
+            if result.phase == AnalysisPhase::Failed && self.first_failure.is_none() {
+                self.first_failure = Some(now.since(origin));
+            }
         }
         if !self.tells {
             return;

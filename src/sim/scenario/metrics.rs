@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::engine::POD_TEMPLATE_HASH_LABEL;
 use crate::providers::web;
+use crate::sim::chance::{Mishap, Mishaps};
 use crate::sim::metrics::{
     MetricAnswer, MetricRequest, MetricSource, ScriptKey, ScriptedMetrics, answer,
 };
@@ -30,7 +31,9 @@ pub(in crate::sim) struct ScenarioMetrics {
     scripted: Vec<String>,
     /// Hash of the version before the release; any other is the release.
     old_hash: Option<String>,
-    healthy: BTreeMap<String, Value>,
+    /// Values that the metrics' conditions judge in this way, where one was found.
+    examples: BTreeMap<(String, AnalysisPhase), Option<Value>>,
+    mishaps: Mishaps,
     /// Answers Prometheus metrics without a script.
     pub(in crate::sim) telemetry: Option<Telemetry>,
 }
@@ -40,6 +43,7 @@ impl ScenarioMetrics {
         namespace: &str,
         rollout: &str,
         scripts: &BTreeMap<String, MetricScript>,
+        mishaps: Mishaps,
         telemetry: Option<Telemetry>,
     ) -> Self {
         let mut release = BTreeMap::new();
@@ -59,9 +63,15 @@ impl ScenarioMetrics {
             release: ScriptedMetrics::new(ScriptKey::MetricName, release),
             others: ScriptedMetrics::new(ScriptKey::MetricName, others),
             old_hash: None,
-            healthy: BTreeMap::new(),
+            examples: BTreeMap::new(),
+            mishaps,
             telemetry,
         }
+    }
+
+    /// From now on measurements may have mishaps, drawn with this seed.
+    pub(in crate::sim) fn start(&mut self, seed: u64) {
+        self.mishaps.start(seed);
     }
 
     /// Whether the run judges another version than the one that was there first.
@@ -76,24 +86,44 @@ impl ScenarioMetrics {
         label != self.old_hash.as_ref()
     }
 
-    /// The first of some plausible answers that the metric's conditions take as a success.
+    /// The first of some plausible answers that the metric's conditions judge in this way.
+    fn example(
+        &mut self,
+        request: &MetricRequest<'_>,
+        phase: AnalysisPhase,
+    ) -> Option<MetricAnswer> {
+        let key = (request.metric.name.clone(), phase);
+        let value = self.examples.entry(key).or_insert_with(|| {
+            candidates(request.metric)
+                .into_iter()
+                .find(|value| answer(request, value).measurement.phase == phase)
+        });
+        value.as_ref().map(|value| answer(request, value))
+    }
+
     fn healthy_answer(&mut self, request: &MetricRequest<'_>) -> MetricAnswer {
-        let name = &request.metric.name;
-        if let Some(value) = self.healthy.get(name) {
-            return answer(request, value);
+        self.example(request, AnalysisPhase::Successful)
+            .unwrap_or_else(|| answer(request, &json!(1)))
+    }
+
+    /// None where no value is judged in this way.
+    fn mishap(&mut self, request: &MetricRequest<'_>, mishap: Mishap) -> Option<MetricAnswer> {
+        match mishap {
+            Mishap::NoData => Some(answer(request, &json!([]))),
+            Mishap::Error => Some(answer(request, &json!("error"))),
+            Mishap::Failed => self.example(request, AnalysisPhase::Failed),
+            Mishap::Inconclusive => self.example(request, AnalysisPhase::Inconclusive),
         }
-        let healthy = candidates(request.metric)
-            .into_iter()
-            .find(|value| answer(request, value).measurement.phase == AnalysisPhase::Successful)
-            .unwrap_or_else(|| json!(1));
-        let answer = answer(request, &healthy);
-        self.healthy.insert(name.clone(), healthy);
-        answer
     }
 }
 
 impl MetricSource for ScenarioMetrics {
     fn measure(&mut self, request: &MetricRequest<'_>) -> MetricAnswer {
+        if let Some(mishap) = self.mishaps.next(&request.metric.name)
+            && let Some(answer) = self.mishap(request, mishap)
+        {
+            return answer;
+        }
         if !self.scripted.contains(&request.metric.name) {
             if let (Some(telemetry), Some(prometheus)) =
                 (&mut self.telemetry, &request.metric.provider.prometheus)

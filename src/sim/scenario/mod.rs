@@ -5,6 +5,7 @@
 //! published as a JSON schema (`schemas/scenario.json`), which a test generates from these types.
 
 pub(super) mod metrics;
+pub mod random;
 mod read;
 pub mod traffic;
 
@@ -77,6 +78,10 @@ pub struct Scenario {
     pub series: Option<String>,
     /// Recorded series that such queries see, too.
     pub traces: Vec<TraceFile>,
+    /// What goes wrong by chance.
+    pub random: Option<random::RandomTrouble>,
+    /// The releases that `rollproof whatif` compares; other commands do not look at it.
+    pub what_if: Option<random::WhatIf>,
     /// What users and surroundings do.
     pub events: Vec<ScenarioEvent>,
     /// What must hold.

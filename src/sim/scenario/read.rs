@@ -90,6 +90,19 @@ fn read_document(document: &Document) -> Result<ScenarioFile, Vec<Problem>> {
             );
         }
     }
+    let random = scenario.random.as_ref();
+    let random = random.map(|random| ("random", random.problems()));
+    let what_if = scenario.what_if.as_ref();
+    let what_if = what_if.map(|what_if| ("whatIf", what_if.problems()));
+    for (part, found) in random.into_iter().chain(what_if) {
+        for (path, message) in found {
+            let span = span_of(format!("{part}.{path}"));
+            problems.push(
+                Problem::error("scenario-random", message, span)
+                    .with_help("the fields of `random` and `whatIf`: docs/scenarios.md"),
+            );
+        }
+    }
     if let Some(text) = &scenario.series
         && let Err(error) = notation::load(&mut Store::new(), text)
     {

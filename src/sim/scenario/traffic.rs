@@ -202,6 +202,44 @@ pub struct Moments {
     pub sd: Period,
 }
 
+impl Latency {
+    /// Mean and standard deviation of the logarithm of the seconds; none for a constant.
+    pub fn log_normal(self) -> Option<(f64, f64)> {
+        /// The 99th percentile of the standard normal distribution.
+        const Z99: f64 = 2.326_347_874_040_841;
+        match self {
+            Latency::Constant(_) => None,
+            Latency::Percentiles(Percentiles { p50, p99 }) => {
+                let (p50, p99) = (p50.0.as_secs_f64(), p99.0.as_secs_f64());
+                let mu = libm::log(p50);
+                Some((mu, (libm::log(p99) - mu) / Z99))
+            }
+            Latency::Moments(Moments { mean, sd }) => {
+                let (mean, sd) = (mean.0.as_secs_f64(), sd.0.as_secs_f64());
+                let variance = libm::log1p((sd / mean) * (sd / mean));
+                Some((libm::log(mean) - variance / 2.0, variance.sqrt()))
+            }
+        }
+    }
+
+    /// The same with everything taking this much longer; the standard deviation stays.
+    #[must_use]
+    pub fn longer_by(self, added: Period) -> Self {
+        let longer = |period: Period| Period(period.0 + added.0);
+        match self {
+            Latency::Constant(period) => Latency::Constant(longer(period)),
+            Latency::Percentiles(Percentiles { p50, p99 }) => Latency::Percentiles(Percentiles {
+                p50: longer(p50),
+                p99: longer(p99),
+            }),
+            Latency::Moments(Moments { mean, sd }) => Latency::Moments(Moments {
+                mean: longer(mean),
+                sd,
+            }),
+        }
+    }
+}
+
 /// Whether counts scatter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -211,6 +249,8 @@ pub enum Noise {
     None,
     /// Requests come and fail independently of one another, drawn from `seed`.
     Poisson,
+    /// As many whole requests come as are expected; each fails independently, drawn from `seed`.
+    Binomial,
 }
 
 /// A convention of metric and label names, or names of one's own.
@@ -362,7 +402,7 @@ fn load_problem(load: &Load) -> Option<String> {
     wrong.then(|| "requests per second are never negative, and at most 1e9".to_owned())
 }
 
-fn behaviour_problem(
+pub(super) fn behaviour_problem(
     errors: &Option<ErrorShare>,
     latency: &Option<LatencyModel>,
     error_code: Option<u16>,

@@ -90,7 +90,7 @@ impl Dice {
                 continue;
             }
             let part = (it.share / share_left).clamp(0.0, 1.0);
-            *bucket = self.part_of(left, part);
+            *bucket = part_of(&mut self.latencies, left, part);
             left -= *bucket;
             share_left -= it.share;
         }
@@ -109,23 +109,28 @@ impl Dice {
         }
     }
 
-    fn part_of(&mut self, whole: f64, part: f64) -> f64 {
-        // A share that makes no request in the long run need not be drawn.
-        if part >= 1.0 {
-            return whole;
-        }
-        if whole < 16.0 {
-            let mut hits = 0.0;
-            for _ in 0..whole as u32 {
-                if self.latencies.random::<f64>() < part {
-                    hits += 1.0;
-                }
+    /// How many of the requests are of a kind that has this share.
+    pub fn part(&mut self, requests: f64, share: f64) -> f64 {
+        part_of(&mut self.requests, requests, share)
+    }
+}
+
+fn part_of(random: &mut ChaCha8Rng, whole: f64, part: f64) -> f64 {
+    // A share that makes no request in the long run need not be drawn.
+    if part >= 1.0 {
+        return whole;
+    }
+    if whole < 16.0 {
+        let mut hits = 0.0;
+        for _ in 0..whole as u32 {
+            if random.random::<f64>() < part {
+                hits += 1.0;
             }
-            return hits;
         }
-        match Binomial::new(whole as u64, part) {
-            Ok(binomial) => binomial.sample(&mut self.latencies) as f64,
-            Err(_) => 0.0,
-        }
+        return hits;
+    }
+    match Binomial::new(whole as u64, part) {
+        Ok(binomial) => binomial.sample(random) as f64,
+        Err(_) => 0.0,
     }
 }

@@ -124,6 +124,8 @@ struct PodState {
     by_service: BTreeMap<String, (Variables, Account)>,
     up: Option<(Labels, SeriesId)>,
     dice: Dice,
+    /// The part of a request that is still to come.
+    fraction: f64,
 }
 
 #[derive(Debug, Clone)]
@@ -132,6 +134,8 @@ struct Gateway {
     error_code: u16,
     account: Account,
     dice: Dice,
+    /// The part of a request that is still to come.
+    fraction: f64,
 }
 
 impl Fleet {
@@ -274,6 +278,7 @@ impl Fleet {
                         by_service: BTreeMap::new(),
                         up: None,
                         dice: dice(self.seed, &format!("{}/{name}", self.namespace)),
+                        fraction: 0.0,
                     }
                 });
             state.exists = true;
@@ -330,6 +335,7 @@ impl Fleet {
             error_code: version.error_code,
             account: Account::default(),
             dice: dice(self.seed, &format!("{}/{service}/{hash}", self.namespace)),
+            fraction: 0.0,
         };
         self.gateways.insert(key, gateway);
     }
@@ -407,20 +413,29 @@ impl Fleet {
                 continue;
             };
             for (service, share) in &pod.shares {
-                for (outcome, part) in [
-                    (Outcome::Answered, 1.0 - version.error_share),
-                    (Outcome::Failed, version.error_share),
-                ] {
-                    let expected = requests * share * part;
-                    if expected <= 0.0 {
+                let expected = requests * share;
+                let counts = match noise {
+                    Noise::None | Noise::Poisson => {
+                        [1.0 - version.error_share, version.error_share].map(|part| expected * part)
+                    }
+                    Noise::Binomial => {
+                        let all = whole(&mut pod.fraction, expected);
+                        let failed = pod.dice.part(all, version.error_share);
+                        [all - failed, failed]
+                    }
+                };
+                for (outcome, count) in [Outcome::Answered, Outcome::Failed].into_iter().zip(counts)
+                {
+                    if count <= 0.0 {
                         continue;
                     }
                     let tally = match noise {
-                        Noise::None => Tally::expected(expected, &version.shares),
+                        Noise::None => Tally::expected(count, &version.shares),
                         Noise::Poisson => {
-                            let count = pod.dice.count(expected);
+                            let count = pod.dice.count(count);
                             pod.dice.tally(count, &version.shares)
                         }
+                        Noise::Binomial => pod.dice.tally(count, &version.shares),
                     };
                     pod.account.add(outcome, &tally);
                     if by_service {
@@ -445,6 +460,7 @@ impl Fleet {
                 let count = match noise {
                     Noise::None => expected,
                     Noise::Poisson => gateway.dice.count(expected),
+                    Noise::Binomial => whole(&mut gateway.fraction, expected),
                 };
                 let tally = Tally::refused(count, catalogue.bounds.len() + 1);
                 gateway.account.add(Outcome::NoPod, &tally);
@@ -567,6 +583,15 @@ impl PodState {
             let _ = store.append_float_to(*up, time, value);
         }
     }
+}
+
+/// Whole requests of those expected; the fraction that is left comes with the next ones.
+fn whole(fraction: &mut f64, expected: f64) -> f64 {
+    let all = *fraction + expected;
+    // Sums of parts of a whole number are a bit beside it.
+    let whole = (all + 1e-6).floor();
+    *fraction = all - whole;
+    whole
 }
 
 fn dice(seed: u64, what: &str) -> Dice {

@@ -2,10 +2,7 @@
 
 use std::f64::consts::SQRT_2;
 
-use crate::sim::scenario::traffic::{Latency, Moments, Percentiles};
-
-/// The 99th percentile of the standard normal distribution.
-const Z99: f64 = 2.326_347_874_040_841;
+use crate::sim::scenario::traffic::Latency;
 
 /// What part of all requests falls into a bucket, and how long they take there on average.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,15 +26,9 @@ pub(super) fn bucket_shares(latency: Latency, bounds: &[f64]) -> Vec<BucketShare
                 }
             })
         }
-        Latency::Percentiles(Percentiles { p50, p99 }) => {
-            let (p50, p99) = (p50.0.as_secs_f64(), p99.0.as_secs_f64());
-            let mu = libm::log(p50);
-            log_normal(mu, (libm::log(p99) - mu) / Z99)
-        }
-        Latency::Moments(Moments { mean, sd }) => {
-            let (mean, sd) = (mean.0.as_secs_f64(), sd.0.as_secs_f64());
-            let variance = libm::log1p((sd / mean) * (sd / mean));
-            log_normal(libm::log(mean) - variance / 2.0, variance.sqrt())
+        Latency::Percentiles(_) | Latency::Moments(_) => {
+            let (mu, sigma) = latency.log_normal().unwrap_or_default();
+            log_normal(mu, sigma)
         }
     };
     let mut below = (0.0, 0.0);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::Telemetry;
 use crate::promql::Store;
+use crate::sim::chance::Mishaps;
 use crate::sim::play::{Play, Prepared, play};
 use crate::sim::pods::SteadyPods;
 use crate::sim::scenario::Scenario;
@@ -540,7 +541,13 @@ fn memory_does_not_grow_with_time() {
     let telemetry = Telemetry::new(&scenario, ("default", "web"), &objects, &Store::new())
         .expect("no series to read")
         .expect("traffic");
-    let metrics = ScenarioMetrics::new("default", "web", &BTreeMap::new(), Some(telemetry));
+    let metrics = ScenarioMetrics::new(
+        "default",
+        "web",
+        &BTreeMap::new(),
+        Mishaps::new(Vec::new()),
+        Some(telemetry),
+    );
     let mut simulation = Simulation::new(Settings::default(), metrics, SteadyPods::default());
     for object in objects {
         let namespace = "default".to_owned();

@@ -1,0 +1,484 @@
+//! `rollproof whatif`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::promql::Store;
+use crate::report::timeline::Look;
+use crate::report::whatif::{self as report, Examples, ReleaseResult, Study};
+use crate::sim::play;
+use crate::sim::scenario::Scenario;
+use crate::sim::scenario::traffic::ErrorShare;
+use crate::source::Sources;
+use crate::whatif::gates::{Gate, quantities};
+use crate::whatif::vary::{find, parse_values, parse_variation};
+use crate::whatif::{
+    Axis, Dimension, Effort, Release, Releases, Summary, Variant, evaluate, releases, sensitivity,
+    sweep, typical_run,
+};
+
+use super::{Outcome, input, print, simulate, traces};
+
+/// Say what this rollout would do to users: how often a healthy release is aborted, how often a bad
+/// one reaches everybody, how fast it is caught, and what it costs.
+///
+/// Plays many releases with chance in requests, errors, pods and measurements. The scenario says how
+/// many requests come and what a healthy and a bad release are. See docs/whatif.md.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  rollproof whatif k8s/ --scenario traffic.yaml
+  rollproof whatif k8s/ --scenario traffic.yaml --runs 10000 --format json
+  rollproof whatif k8s/ --scenario traffic.yaml --vary 'spec.metrics[0].failureLimit=0,1,2,3'
+  rollproof whatif k8s/ --scenario traffic.yaml --error-rate 0..0.1:11 --rps 10,100,1000
+  rollproof whatif k8s/ --scenario traffic.yaml --fail-on 'false-abort>1%' --fail-on 'missed>5%'
+
+Exit codes: 0 clean, 1 a condition of --fail-on is met, 2 wrong use, 3 internal error")]
+pub(super) struct Arguments {
+    /// Manifests: files, folders, or - for standard input.
+    #[arg(required = true, value_name = "FILES")]
+    files: Vec<PathBuf>,
+
+    /// The requests, and what a healthy and a bad release are (see `rollproof schema scenario`).
+    #[arg(long, value_name = "FILE")]
+    scenario: PathBuf,
+
+    /// Releases of each kind to play.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    runs: u64,
+
+    /// Seed of everything random; the scenario's if not given, else 1.
+    #[arg(long, value_name = "K")]
+    seed: Option<u64>,
+
+    /// Threads; as many as there are cores if not given. The result does not depend on it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+
+    /// The rollout, where there are several.
+    #[arg(long, value_name = "NAME")]
+    rollout: Option<String>,
+
+    /// Also play with these values of a field: PATH=v1,v2,... or PATH=a..b:n, where PATH is like
+    /// spec.metrics[0].failureLimit, with Kind/name: before it where several objects have one.
+    #[arg(long, value_name = "PATH=VALUES")]
+    vary: Vec<String>,
+
+    /// Also play releases with these shares of failed requests, such as 0,0.01 or 0..0.1:11.
+    #[arg(long, value_name = "SHARES")]
+    error_rate: Option<String>,
+
+    /// Also play releases that take this much longer for a request, such as 0s..500ms:6.
+    #[arg(long, value_name = "TIMES")]
+    latency: Option<String>,
+
+    /// Also play with these numbers of requests per second.
+    #[arg(long, value_name = "NUMBERS")]
+    rps: Option<String>,
+
+    /// Do not try out what could be changed.
+    #[arg(long)]
+    no_suggestions: bool,
+
+    /// Runs for each change that is tried out, and for each point of the report's curve.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    detail_runs: Option<u64>,
+
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// Write the result to this file.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Fail (exit code 1) if this holds, such as false-abort>1%. See docs/whatif.md for the names.
+    #[arg(long, value_name = "CONDITION", value_parser = gate)]
+    fail_on: Vec<Gate>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    /// One JSON object.
+    Json,
+    /// One line a release and combination of values.
+    Csv,
+    /// For a comment on a pull request.
+    Markdown,
+    /// One page that needs nothing else.
+    Html,
+}
+
+fn gate(text: &str) -> Result<Gate, String> {
+    Gate::parse(text).map_err(|error| {
+        let names: Vec<String> = quantities()
+            .map(|(name, about)| format!("  {name}: {about}"))
+            .collect();
+        format!("{error}\n{}", names.join("\n"))
+    })
+}
+
+/// Default of `--detail-runs`.
+const DETAIL_RUNS: u64 = 300;
+
+pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
+    let mut sources = Sources::new();
+    let Some(objects) = simulate::read_objects(&mut sources, &arguments.files)? else {
+        return Ok(Outcome::WrongUse);
+    };
+    let rollout = arguments.rollout.as_deref();
+    let Some((scenario, traces)) = read_scenario(&mut sources, &arguments.scenario, rollout)?
+    else {
+        return Ok(Outcome::WrongUse);
+    };
+    let crew = Crew::new(arguments.threads);
+    match study(arguments, &objects, &scenario, &traces, &crew) {
+        Ok(study) => {
+            let text = match arguments.format {
+                Format::Text => report::render(&study, look),
+                Format::Json => report::json(&study),
+                Format::Csv => report::csv(&study).map_err(io::Error::other)?,
+                Format::Markdown => report::markdown(&study),
+                Format::Html => page(&study, &objects, &scenario, &traces)?,
+            };
+            write_or_print(arguments.output.as_deref(), &text)?;
+            let failed = study.gates.iter().any(|gate| gate.is_met);
+            Ok(if failed {
+                Outcome::Findings
+            } else {
+                Outcome::Clean
+            })
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            Ok(Outcome::WrongUse)
+        }
+    }
+}
+
+fn study(
+    arguments: &Arguments,
+    objects: &[Value],
+    scenario: &Scenario,
+    traces: &Store,
+    crew: &Crew,
+) -> Result<Study, String> {
+    let (namespace, name) = play::choose_rollout(objects, scenario)?;
+    let Releases {
+        healthy,
+        bad,
+        mut notes,
+    } = releases(scenario)?;
+    let dimensions = dimensions(arguments, objects)?;
+    let seed = arguments.seed.or(scenario.seed).unwrap_or(1);
+    let both = Releases {
+        healthy,
+        bad,
+        notes: Vec::new(),
+    };
+    let plays = |variants: usize, runs: u64| runs.saturating_mul(variants as u64);
+    let runs = arguments.runs;
+    let found = crew.work("releases", plays(2, runs), runs, seed, |effort| {
+        evaluate(objects, &both, traces, effort)
+    })?;
+    let detail_runs = arguments.detail_runs.unwrap_or(DETAIL_RUNS.min(runs));
+    let curve = if arguments.format == Format::Html && scenario.traffic.is_some() {
+        let dimension = error_rates(scenario);
+        let values = dimension.values.len();
+        let swept = crew.work(
+            "curve",
+            plays(values, detail_runs),
+            detail_runs,
+            seed,
+            |effort| sweep(objects, scenario, traces, &[dimension], effort),
+        )?;
+        Some(swept).filter(|swept| swept.runs > 0)
+    } else {
+        None
+    };
+    let count = dimensions.iter().map(|it| it.values.len()).product();
+    let swept = if dimensions.is_empty() {
+        None
+    } else {
+        let swept = crew.work("values", plays(count, runs), runs, seed, |effort| {
+            sweep(objects, scenario, traces, &dimensions, effort)
+        })?;
+        Some(swept)
+    };
+    let sensitivity = if arguments.no_suggestions || crew.is_stopped() {
+        None
+    } else {
+        let tried = crew.work("changes", 0, detail_runs, seed, |effort| {
+            sensitivity(objects, &both, traces, effort)
+        })?;
+        Some(tried)
+    };
+    if crew.is_stopped() {
+        notes.push("ended early: the figures are of the runs that were done".to_owned());
+    }
+    let Releases {
+        healthy,
+        bad,
+        notes: _,
+    } = both;
+    Ok(Study {
+        rollout: format!("{namespace}/{name}"),
+        command: own_command(&[]),
+        base_command: own_command(ASKED_BESIDE),
+        seed,
+        runs_asked: runs,
+        gates: arguments
+            .fail_on
+            .iter()
+            .map(|gate| gate.check(&found.healthy, &found.bad))
+            .collect(),
+        healthy: ReleaseResult {
+            about: healthy.about,
+            summary: found.healthy,
+        },
+        bad: ReleaseResult {
+            about: bad.about,
+            summary: found.bad,
+        },
+        sweep: swept,
+        curve,
+        sensitivity,
+        notes,
+    })
+}
+
+fn dimensions(arguments: &Arguments, objects: &[Value]) -> Result<Vec<Dimension>, String> {
+    let mut dimensions = Vec::new();
+    for text in &arguments.vary {
+        let (address, values) = parse_variation(text)?;
+        let field = find(objects, &address)?;
+        dimensions.push(Dimension {
+            axis: Axis::Field(field),
+            values,
+        });
+    }
+    for (axis, text) in [
+        (Axis::ErrorRate, &arguments.error_rate),
+        (Axis::AddedLatency, &arguments.latency),
+        (Axis::Requests, &arguments.rps),
+    ] {
+        if let Some(text) = text {
+            let mut values = parse_values(text)?;
+            if axis == Axis::AddedLatency {
+                // A plain 0 needs no unit.
+                for value in &mut values {
+                    if value.as_f64() == Some(0.0) {
+                        *value = json!("0s");
+                    }
+                }
+            }
+            dimensions.push(Dimension { axis, values });
+        }
+    }
+    Ok(dimensions)
+}
+
+/// Reads a file with one scenario, and its traces; none where there is an error.
+pub(super) fn read_scenario(
+    sources: &mut Sources,
+    path: &Path,
+    rollout: Option<&str>,
+) -> io::Result<Option<(Scenario, Store)>> {
+    let Some(scenarios) = simulate::read_scenarios(sources, path)? else {
+        return Ok(None);
+    };
+    let count = scenarios.len();
+    let mut scenarios = scenarios.into_iter();
+    let (Some(file), None) = (scenarios.next(), scenarios.next()) else {
+        eprintln!(
+            "error: {}: has {count} scenarios; give a file with one",
+            path.display()
+        );
+        return Ok(None);
+    };
+    let mut scenario = file.scenario;
+    if let Some(rollout) = rollout {
+        scenario.rollout = Some(rollout.to_owned());
+    }
+    let Some(traces) = traces::read(sources, traces::folder(path), &scenario)? else {
+        return Ok(None);
+    };
+    Ok(Some((scenario, traces)))
+}
+
+/// Writes to the file, or prints.
+pub(super) fn write_or_print(output: Option<&Path>, text: &str) -> io::Result<()> {
+    match output {
+        Some(path) => {
+            std::fs::write(path, text).map_err(|error| input::named(path, &error.to_string()))
+        }
+        None => print(text),
+    }
+}
+
+/// Options that do not matter for the result.
+const WITHOUT_EFFECT: &[&str] = &["--threads", "--output", "-o", "--color"];
+/// Options that ask for more than the two releases.
+const ASKED_BESIDE: &[&str] = &[
+    "--vary",
+    "--error-rate",
+    "--latency",
+    "--rps",
+    "--runs",
+    "--detail-runs",
+    "--format",
+    "--fail-on",
+];
+
+/// The command line as a shell would read it, without what does not matter for the result, and without
+/// these options.
+pub(super) fn own_command(without: &[&str]) -> String {
+    let mut words = vec!["rollproof".to_owned()];
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (argument.as_str(), None),
+        };
+        if WITHOUT_EFFECT.contains(&name) || without.contains(&name) {
+            if value.is_none() {
+                arguments.next();
+            }
+        } else {
+            words.push(quoted(&argument));
+        }
+    }
+    words.join(" ")
+}
+
+/// Error rates from none to well above that of a bad release, for the curve of a report.
+fn error_rates(scenario: &Scenario) -> Dimension {
+    let highest = |errors: &Option<ErrorShare>| match errors {
+        None => 0.0,
+        Some(ErrorShare::Always(share)) => *share,
+        Some(ErrorShare::Changing(changes)) => {
+            let shares = changes.from.iter().map(|change| change.share);
+            shares.fold(0.0, f64::max)
+        }
+    };
+    let traffic = scenario.traffic.as_ref();
+    let kinds = scenario.what_if.as_ref();
+    let all = [
+        traffic.map(|it| 5.0 * highest(&it.stable.errors)),
+        traffic.map(|it| highest(&it.release.errors)),
+        kinds.map(|it| highest(&it.bad.errors)),
+    ];
+    let end = all.into_iter().flatten().fold(0.02, f64::max).min(1.0);
+    // Two digits are enough for the steps of a curve.
+    let digit = libm::pow(10.0, libm::log10(end / 10.0).floor() - 1.0);
+    let step = (end / 10.0 / digit).ceil() * digit;
+    let values = (0..=10).map(|at| (f64::from(at) * step * 1e9).round() / 1e9);
+    Dimension {
+        axis: Axis::ErrorRate,
+        values: values.filter(|it| *it <= 1.0).map(|it| json!(it)).collect(),
+    }
+}
+
+/// The page, with the course of a typical run of each release.
+fn page(
+    study: &Study,
+    objects: &[Value],
+    scenario: &Scenario,
+    traces: &Store,
+) -> io::Result<String> {
+    let both = releases(scenario).map_err(io::Error::other)?;
+    let typical = |release: &Release, summary: &Summary| {
+        let variant = Variant {
+            objects,
+            scenario: &release.scenario,
+            traces,
+        };
+        typical_run(variant, summary, study.seed).map_err(io::Error::other)
+    };
+    let healthy = typical(&both.healthy, &study.healthy.summary)?;
+    let bad = typical(&both.bad, &study.bad.summary)?;
+    let examples = Examples {
+        healthy: &healthy,
+        bad: &bad,
+    };
+    report::html(study, Some(examples)).map_err(io::Error::other)
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,+%@".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// Threads that play, a progress bar, and Ctrl-C.
+pub(super) struct Crew {
+    threads: usize,
+    stop: Arc<AtomicBool>,
+}
+
+impl Crew {
+    pub fn new(threads: Option<u16>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let heard = stop.clone();
+        // The second Ctrl-C ends the program. Without a handler the first one does, as usual.
+        let _ = ctrlc::set_handler(move || {
+            if heard.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+        });
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            threads: threads.map_or_else(cores, usize::from),
+            stop,
+        }
+    }
+
+    /// Whether somebody has pressed Ctrl-C.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Lets the threads work on something, and shows how far it is; `plays` 0: nobody knows how much
+    /// there is to do.
+    pub fn work<T>(
+        &self,
+        what: &'static str,
+        plays: u64,
+        runs: u64,
+        seed: u64,
+        work: impl FnOnce(&Effort<'_>) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let bar = if plays > 0 {
+            ProgressBar::new(plays)
+        } else {
+            ProgressBar::no_length()
+        };
+        let template = if plays > 0 {
+            "{msg:10} {wide_bar} {human_pos}/{human_len} eta {eta}"
+        } else {
+            "{msg:10} {spinner} {human_pos}"
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        let result = work(&Effort {
+            runs,
+            seed,
+            threads: self.threads,
+            stop: &self.stop,
+            progress: &|| bar.inc(1),
+        });
+        bar.finish_and_clear();
+        result
+    }
+}
