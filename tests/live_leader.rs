@@ -1,5 +1,7 @@
 //! Two candidates for one lease on a real API server, named by ROLLPROOF_KUBECONFIG.
 
+#![allow(clippy::disallowed_methods, reason = "a lease has its own clock")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -2,6 +2,8 @@
 //!
 //! ROLLPROOF_KUBECONFIG names the kubeconfig of a cluster with the Argo Rollouts CRDs.
 
+#![allow(clippy::disallowed_methods, reason = "a cluster has its own clock")]
+
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
