@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{ObjectKey, Observed, Pod, ReplicaSet};
+use super::{ObjectKey, Observed, Pod, ReplicaSet, ReplicaSetStatus};
 use crate::spec::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
 use crate::spec::decode::decode;
 use crate::spec::experiment::Experiment;
-use crate::spec::kubernetes::Service;
-use crate::spec::meta::ObjectMeta;
+use crate::spec::kubernetes::{PodTemplate, Service};
+use crate::spec::meta::{LabelSelector, ObjectMeta};
 use crate::spec::rollout::Rollout;
 
 /// The kind of an object.
@@ -174,6 +176,40 @@ impl Object {
         Self::from_json_of(&Kind::of(&api_version, &kind), value)
     }
 
+    /// Reads the text of an object whose kind is known.
+    ///
+    /// # Errors
+    /// Text that is no JSON, or no object of this kind.
+    pub fn from_text_of(kind: &Kind, text: &str) -> Result<Self, String> {
+        fn typed<T: DeserializeOwned>(kind: &Kind, text: &str) -> Result<Arc<T>, String> {
+            let read = serde_json::from_str(text);
+            read.map_err(|error| format!("{} cannot be read: {error}", kind.as_str()))
+        }
+        // A null counts as absent wherever it is, which only a tree can show.
+        let has_nulls = text.contains(":null") || text.contains(": null");
+        Ok(match kind {
+            Kind::Rollout if !has_nulls => Object::Rollout(typed(kind, text)?),
+            Kind::AnalysisTemplate if !has_nulls => Object::AnalysisTemplate(typed(kind, text)?),
+            Kind::ClusterAnalysisTemplate if !has_nulls => {
+                Object::ClusterAnalysisTemplate(typed(kind, text)?)
+            }
+            Kind::AnalysisRun if !has_nulls => Object::AnalysisRun(typed(kind, text)?),
+            Kind::Experiment if !has_nulls => Object::Experiment(typed(kind, text)?),
+            Kind::Service if !has_nulls => Object::Service(typed(kind, text)?),
+            Kind::ReplicaSet if !has_nulls => {
+                let read: Arc<ReplicaSetInApi> = typed(kind, text)?;
+                let read = Arc::unwrap_or_clone(read);
+                Object::ReplicaSet(Arc::new(read.into()))
+            }
+            _ => {
+                let tree = serde_json::from_str(text);
+                let tree =
+                    tree.map_err(|error| format!("{} is no JSON: {error}", kind.as_str()))?;
+                return Self::from_json_of(kind, tree);
+            }
+        })
+    }
+
     /// Reads an object whose kind is known.
     ///
     /// # Errors
@@ -266,6 +302,23 @@ impl Object {
                 })
             }
         }
+    }
+
+    /// Metadata for changing; none of what is kept without or as JSON.
+    pub fn metadata_mut(&mut self) -> Option<&mut ObjectMeta> {
+        Some(match self {
+            Object::Rollout(object) => &mut Arc::make_mut(object).metadata,
+            Object::AnalysisTemplate(object) => &mut Arc::make_mut(object).metadata,
+            Object::ClusterAnalysisTemplate(object) => &mut Arc::make_mut(object).metadata,
+            Object::AnalysisRun(object) => &mut Arc::make_mut(object).metadata,
+            Object::Experiment(object) => &mut Arc::make_mut(object).metadata,
+            Object::ReplicaSet(object) => &mut Arc::make_mut(object).metadata,
+            Object::Pod(object) => &mut Arc::make_mut(object).metadata,
+            Object::Service(object) => &mut Arc::make_mut(object).metadata,
+            Object::Secret { name: _, data: _ } | Object::Other { key: _, value: _ } => {
+                return None;
+            }
+        })
     }
 
     /// The uid and the resource version; empty for secrets, of which only data are kept.
@@ -497,6 +550,48 @@ fn content(value: &Value) -> Vec<(&String, &Value)> {
         .collect();
     members.sort_by_key(|(key, _)| *key);
     members
+}
+
+/// A ReplicaSet as the API has it.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+struct ReplicaSetInApi {
+    metadata: ObjectMeta,
+    spec: ReplicaSetSpecInApi,
+    status: ReplicaSetStatus,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ReplicaSetSpecInApi {
+    replicas: Option<i32>,
+    min_ready_seconds: i32,
+    selector: LabelSelector,
+    template: PodTemplate,
+}
+
+impl From<ReplicaSetInApi> for ReplicaSet {
+    fn from(read: ReplicaSetInApi) -> Self {
+        let ReplicaSetInApi {
+            metadata,
+            spec,
+            status,
+        } = read;
+        let ReplicaSetSpecInApi {
+            replicas,
+            min_ready_seconds,
+            selector,
+            template,
+        } = spec;
+        ReplicaSet {
+            metadata,
+            replicas: replicas.unwrap_or(1),
+            min_ready_seconds,
+            selector,
+            template,
+            status,
+        }
+    }
 }
 
 /// From the API's form, with a `spec`, to that of [`ReplicaSet`].

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures::AsyncBufRead;
 use http::{Method, Request};
 use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::leader::Fence;
 use super::signals::{Listener, Signals, lock};
@@ -35,15 +36,17 @@ pub enum CallError {
     NotLeading,
 }
 
+/// Calls at once, and so connections that are kept; watches have one each besides.
+const CALLS_AT_ONCE: usize = 8;
+
 /// A client of the API server.
 pub struct Api {
     client: kube::Client,
     limit: Mutex<Bucket>,
+    calls: Semaphore,
     signals: Signals,
     /// Whether this controller may write.
     pub fence: Fence,
-    /// Asks the server to check writes without doing them.
-    pub dry_run: bool,
 }
 
 /// A token bucket.
@@ -87,9 +90,9 @@ impl Api {
                 tokens: burst,
                 filled_at: Instant::now(),
             }),
+            calls: Semaphore::new(CALLS_AT_ONCE),
             signals,
             fence,
-            dry_run: false,
         }
     }
 
@@ -103,7 +106,7 @@ impl Api {
         resource: &str,
         path: &str,
     ) -> Result<String, CallError> {
-        self.wait_for_token().await;
+        let _permit = self.wait_for_turn().await;
         let started = Instant::now();
         let request = request(Method::GET, path, "", Vec::new())?;
         let answer = self.client.request_text(request).await.map_err(explain);
@@ -162,7 +165,7 @@ impl Api {
             "delete" => (Method::DELETE, "application/json"),
             _ => (Method::PATCH, "application/merge-patch+json"),
         };
-        self.wait_for_token().await;
+        let _permit = self.wait_for_turn().await;
         let body = serde_json::to_vec(body).map_err(|e| CallError::Unreadable(e.to_string()))?;
         let request = request(method, path, content_type, body)?;
         let limit = self.fence.limit().ok_or(CallError::NotLeading)?;
@@ -176,11 +179,13 @@ impl Api {
         answer
     }
 
-    async fn wait_for_token(&self) {
+    async fn wait_for_turn(&self) -> Option<SemaphorePermit<'_>> {
         let wait = lock(&self.limit).take(Instant::now());
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
+        // The semaphore is never closed.
+        self.calls.acquire().await.ok()
     }
 }
 

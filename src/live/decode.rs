@@ -1,6 +1,7 @@
 //! From the API's JSON to what the cache keeps: without what the controller never reads.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -57,20 +58,62 @@ pub fn stamp(text: &str) -> Result<Stamped<'_>, String> {
 /// # Errors
 /// Text that is no JSON, or, except for Rollouts, an object of another shape.
 pub fn read(kind: &Kind, text: &str) -> Result<Decoded, String> {
-    match Object::from_json_of(kind, tree(kind, text)?) {
-        Ok(object) => Ok(Decoded::Object(object)),
+    let text = without_managed_fields(text);
+    match Object::from_text_of(kind, &text) {
+        Ok(mut object) => {
+            trim(&mut object);
+            Ok(Decoded::Object(object))
+        }
         Err(message) if *kind == Kind::Rollout => {
-            let rest = without_spec(tree(kind, text)?)?;
+            let tree = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+            let mut rest = without_spec(tree)?;
+            rest.metadata.annotations.remove(LAST_APPLIED);
             Ok(Decoded::Broken(Box::new(Broken { rest, message })))
         }
         Err(message) => Err(message),
     }
 }
 
-fn tree(kind: &Kind, text: &str) -> Result<Value, String> {
-    let mut tree = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    trim(kind, &mut tree);
-    Ok(tree)
+/// An object's text without `metadata.managedFields`, which is often half of it and never read.
+fn without_managed_fields(text: &str) -> Cow<'_, str> {
+    const NAME: &str = "\"managedFields\":";
+    let Some(start) = text.find(NAME) else {
+        return Cow::Borrowed(text);
+    };
+    let value = start + NAME.len();
+    let bytes = text.as_bytes();
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    let mut end = None;
+    for (index, byte) in bytes.iter().enumerate().skip(value) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    end = Some(index + 1);
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    let Some(end) = end.filter(|_| bytes.get(value) == Some(&b'[')) else {
+        return Cow::Borrowed(text);
+    };
+    let (before, after) = match (text.get(..start), text.get(end..)) {
+        (Some(before), Some(after)) => (before, after),
+        _ => return Cow::Borrowed(text),
+    };
+    // One of the commas around it goes with it.
+    let kept = match after.strip_prefix(',') {
+        Some(after) => [before, after],
+        None => [before.strip_suffix(',').unwrap_or(before), after],
+    };
+    Cow::Owned(kept.concat())
 }
 
 /// A Rollout with an empty spec; and an empty status where that cannot be read either.
@@ -88,39 +131,38 @@ fn without_spec(mut tree: Value) -> Result<Rollout, String> {
     decode(tree).map_err(|error| error.to_string())
 }
 
-fn trim(kind: &Kind, tree: &mut Value) {
-    let Some(members) = tree.as_object_mut() else {
-        return;
-    };
-    let unused: &[&str] = match kind {
-        Kind::Service => &["status"],
-        // That it has changed is all that counts; who measures reads it himself.
-        Kind::Other { group, kind } if group == "batch" && kind == "Job" => &["spec", "status"],
-        Kind::Rollout
-        | Kind::AnalysisTemplate
-        | Kind::ClusterAnalysisTemplate
-        | Kind::AnalysisRun
-        | Kind::Experiment
-        | Kind::ReplicaSet
-        | Kind::Pod
-        | Kind::Secret
-        | Kind::Other { group: _, kind: _ } => &[],
-    };
-    for key in unused {
-        members.swap_remove(*key);
+/// Takes out what is never read.
+fn trim(object: &mut Object) {
+    if let Some(metadata) = object.metadata_mut() {
+        metadata.annotations.remove(LAST_APPLIED);
     }
-    let Some(metadata) = members.get_mut("metadata").and_then(Value::as_object_mut) else {
-        return;
-    };
-    for key in ["managedFields", "selfLink"] {
-        metadata.swap_remove(key);
-    }
-    let annotations = metadata.get_mut("annotations");
-    if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
-        annotations.swap_remove(LAST_APPLIED);
-        if annotations.is_empty() {
-            metadata.swap_remove("annotations");
+    match object {
+        Object::Service(service) => {
+            Arc::make_mut(service).rest.remove("status");
         }
+        Object::Other { key, value } => {
+            let value = Arc::make_mut(value);
+            if let Some(annotations) = value.pointer_mut("/metadata/annotations")
+                && let Some(annotations) = annotations.as_object_mut()
+            {
+                annotations.shift_remove(LAST_APPLIED);
+            }
+            // That a Job has changed is all that counts; who measures reads it himself.
+            if key.group == "batch"
+                && key.kind == "Job"
+                && let Some(members) = value.as_object_mut()
+            {
+                members.retain(|member, _| member == "metadata");
+            }
+        }
+        Object::Rollout(_)
+        | Object::AnalysisTemplate(_)
+        | Object::ClusterAnalysisTemplate(_)
+        | Object::AnalysisRun(_)
+        | Object::Experiment(_)
+        | Object::ReplicaSet(_)
+        | Object::Pod(_)
+        | Object::Secret { name: _, data: _ } => {}
     }
 }
 
@@ -154,5 +196,24 @@ mod tests {
         };
         assert_eq!(broken.rest.status.phase.to_string(), "Healthy");
         assert!(broken.message.contains("invalid type"));
+    }
+
+    #[test]
+    fn managed_fields_are_cut_out_wherever_they_are() {
+        for (text, kept) in [
+            (
+                r#"{"a":1,"managedFields":[{"f":"]\""}],"b":2}"#,
+                r#"{"a":1,"b":2}"#,
+            ),
+            (r#"{"a":1,"managedFields":[]}"#, r#"{"a":1}"#),
+            (r#"{"managedFields":[[1]]}"#, "{}"),
+            (r#"{"managedFields":["#, r#"{"managedFields":["#),
+            (
+                r#"{"a":"\"managedFields\":["}"#,
+                r#"{"a":"\"managedFields\":["}"#,
+            ),
+        ] {
+            assert_eq!(without_managed_fields(text), kept);
+        }
     }
 }

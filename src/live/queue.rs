@@ -17,6 +17,8 @@ pub const DEBOUNCE: Duration = Duration::from_millis(2);
 const REST: Duration = Duration::from_millis(20);
 /// The same for an Experiment, which then sees the first measurements of the runs it started.
 const REST_OF_EXPERIMENT: Duration = Duration::from_millis(40);
+/// Objects whose last look is remembered before those that have rested are forgotten.
+const REMEMBERED: usize = 100;
 /// The reference's rate limiter: first wait after a failure, doubled up to the longest
 /// (argo-rollouts `utils/queue`).
 const FIRST_BACKOFF: Duration = Duration::from_millis(1);
@@ -196,6 +198,10 @@ impl State {
         self.running.remove(object);
         if holds_worker {
             self.release(&object.kind);
+        }
+        if self.ended.len() > REMEMBERED {
+            self.ended
+                .retain(|_, ended| *ended + REST_OF_EXPERIMENT > now);
         }
         self.ended.insert(object.clone(), now);
         // What was asked for meanwhile is not looked at before the rest is over.
