@@ -11,6 +11,8 @@ mod lint;
 #[cfg(feature = "live")]
 mod live;
 mod lsp;
+#[cfg(feature = "live")]
+mod manifests;
 mod manual;
 mod problems;
 mod promql;
@@ -60,6 +62,8 @@ enum Command {
     Lsp(lsp::Arguments),
     #[cfg(feature = "live")]
     Controller(controller::Arguments),
+    #[cfg(feature = "live")]
+    Manifests(manifests::Arguments),
     Explain(explain::Arguments),
     Promql(promql::Arguments),
     Whatif(Box<whatif::Arguments>),
@@ -123,7 +127,9 @@ fn command() -> clap::Command {
 fn run(arguments: &Arguments) -> std::io::Result<Outcome> {
     #[cfg(feature = "live")]
     if !arguments.connection.is_empty() && !matches!(arguments.command, Command::Live(_)) {
-        eprintln!("error: this command is about files: it talks to no cluster, so leave out which");
+        eprintln!(
+            "error: which cluster is said before commands about rollouts only; see --help after it"
+        );
         return Ok(Outcome::WrongUse);
     }
     let look = look(arguments.color);
@@ -136,6 +142,8 @@ fn run(arguments: &Arguments) -> std::io::Result<Outcome> {
         Command::Lsp(arguments) => lsp::run(arguments),
         #[cfg(feature = "live")]
         Command::Controller(arguments) => controller::run(arguments),
+        #[cfg(feature = "live")]
+        Command::Manifests(arguments) => manifests::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Promql(arguments) => promql::run(arguments, look),
         Command::Whatif(arguments) => whatif::run(arguments, look),

@@ -15,11 +15,14 @@
 //! | `apply`, `api` | writes and what their answers mean; rate, errors |
 //! | `events` | Kubernetes events |
 //! | `client` | which cluster, as whom |
+//! | `access`, `manifests` | what the controller may do; how it is installed |
+//! | `user` | commands of people |
 //! | `providers`, `redact` | measurements; what must not be shown of them |
 //! | `signals` | what metrics and records are made from |
 //!
 //! Only here and in `cli` are there clients, clocks and sleeps.
 
+pub mod access;
 mod api;
 mod apply;
 mod cache;
@@ -31,6 +34,7 @@ mod events;
 pub mod health;
 pub mod leader;
 pub mod log;
+pub mod manifests;
 pub mod metrics;
 mod plan;
 pub mod providers;

@@ -10,3 +10,4 @@ mod faults;
 mod history;
 mod leader;
 mod objects;
+mod rights;

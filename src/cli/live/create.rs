@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde_json::Value;
 
 use super::{Connection, Outcome, on_cluster, out};
@@ -45,7 +45,7 @@ enum What {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "template", required = true, multiple = false, args = ["from", "from_file"])]
+#[command(group(ArgGroup::new("template").required(true).args(["from", "from_file"])))]
 struct RunArguments {
     /// Template of the cluster.
     #[arg(long, value_name = "NAME")]

@@ -327,3 +327,175 @@ fn split_name(text: &str) -> (&str, &str) {
         None => ("", text),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::engine::Observed;
+    use crate::engine::objects::{self, Object};
+    use crate::report::objects::{PodView, experiment_view, rollout_view};
+
+    /// An update at its analysis, with an experiment behind it.
+    fn world() -> (
+        BTreeMap<String, std::sync::Arc<crate::spec::rollout::Rollout>>,
+        Observed,
+    ) {
+        let owned = |kind: &str, name: &str, owner: &str, revision: &str, more: Value| {
+            let version = if kind == "ReplicaSet" {
+                "apps/v1"
+            } else {
+                "argoproj.io/v1alpha1"
+            };
+            let mut object = json!({
+                "apiVersion": version, "kind": kind,
+                "metadata": {
+                    "name": name, "uid": name, "creationTimestamp": "2026-01-01T10:00:00Z",
+                    "annotations": {"rollout.argoproj.io/revision": revision},
+                    "ownerReferences": [{"uid": owner, "name": owner, "kind": "Rollout"}],
+                },
+            });
+            for (key, value) in more.as_object().into_iter().flatten() {
+                object[key] = value.clone();
+            }
+            object
+        };
+        let set =
+            |name: &str, owner: &str, revision: &str, image: &str, hash: &str, wanted: i32| {
+                let mut set = owned(
+                    "ReplicaSet",
+                    name,
+                    owner,
+                    revision,
+                    json!({
+                        "spec": {"replicas": wanted, "template": {"spec": {"containers": [
+                            {"name": "app", "image": image}
+                        ]}}},
+                        "status": {"replicas": wanted, "availableReplicas": wanted.min(1)},
+                    }),
+                );
+                set["metadata"]["labels"] = json!({"rollouts-pod-template-hash": hash});
+                set
+            };
+        let mut waiting = set("demo-h0", "demo", "1", "app:v0", "h0", 1);
+        waiting["metadata"]["annotations"]["scale-down-deadline"] = "2026-01-01T10:05:30Z".into();
+        let mut of_experiment = set("exp-a", "exp", "", "app:v3", "e", 1);
+        of_experiment["metadata"]["annotations"]["experiment.argoproj.io/template-name"] =
+            "a".into();
+        let objects = [
+            json!({
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+                "metadata": {
+                    "name": "demo", "namespace": "shop", "uid": "demo",
+                    "creationTimestamp": "2025-12-31T10:00:00Z",
+                },
+                "spec": {"replicas": 3, "strategy": {"canary": {"steps": [
+                    {"setWeight": 25}, {"analysis": {}}, {"pause": {}}
+                ]}}},
+                "status": {
+                    "phase": "Progressing", "message": "more replicas need to be updated",
+                    "currentStepIndex": 1, "currentPodHash": "h2", "stableRS": "h1", "replicas": 4,
+                    "updatedReplicas": 1, "readyReplicas": 4, "availableReplicas": 4,
+                },
+            }),
+            waiting,
+            set("demo-h1", "demo", "2", "app:v1", "h1", 3),
+            set("demo-h2", "demo", "3", "app:v2", "h2", 1),
+            owned(
+                "Experiment",
+                "exp",
+                "demo",
+                "3",
+                json!({
+                    "metadata": {
+                        "name": "exp", "namespace": "shop", "uid": "exp",
+                        "creationTimestamp": "2026-01-01T10:00:00Z",
+                        "annotations": {"rollout.argoproj.io/revision": "3"},
+                        "ownerReferences": [{"uid": "demo", "name": "demo", "kind": "Rollout"}],
+                    },
+                    "spec": {"templates": []},
+                    "status": {"phase": "Running", "message": "as long as it takes"},
+                }),
+            ),
+            of_experiment,
+            owned(
+                "AnalysisRun",
+                "demo-h2-3-1",
+                "demo",
+                "3",
+                json!({
+                    "spec": {"metrics": []},
+                    "status": {"phase": "Failed", "metricResults": [{
+                        "name": "m", "phase": "Failed", "successful": 2, "failed": 1,
+                        "measurements": [{
+                            "phase": "Failed", "startedAt": "2026-01-01T10:01:00Z",
+                            "metadata": {"job-name": "job.m.1"},
+                        }],
+                    }]},
+                }),
+            ),
+        ];
+        let (mut rollouts, mut observed) = (BTreeMap::new(), Observed::default());
+        for object in objects {
+            let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+            let object = Object::from_json(object).unwrap();
+            objects::insert(&mut rollouts, &mut observed, name, object);
+        }
+        (rollouts, observed)
+    }
+
+    fn pods() -> Vec<PodView> {
+        let pod = |name: &str, owner: &str, status: Value| {
+            PodView::of_object(&json!({
+                "metadata": {
+                    "name": name, "creationTimestamp": "2026-01-01T10:03:00Z",
+                    "ownerReferences": [{"uid": owner}],
+                },
+                "spec": {"containers": [{"name": "app"}]},
+                "status": status,
+            }))
+        };
+        let runs = json!({"phase": "Running", "containerStatuses": [
+            {"ready": true, "restartCount": 2, "state": {"running": {}}}
+        ]});
+        let fails = json!({"phase": "Pending", "containerStatuses": [
+            {"state": {"waiting": {"reason": "ImagePullBackOff"}}}
+        ]});
+        vec![
+            pod("demo-h1-b", "demo-h1", fails),
+            pod("demo-h1-a", "demo-h1", runs.clone()),
+            pod("other", "other", runs),
+        ]
+    }
+
+    #[test]
+    fn a_tree_shows_what_belongs_to_what() {
+        let now = Timestamp::parse("2026-01-01T10:05:00Z").unwrap();
+        let (rollouts, observed) = world();
+        let view = rollout_view(&rollouts["demo"], &observed, &pods());
+        insta::assert_snapshot!("rollout", rollout_text(&view, now, Look::default()));
+        let experiment = experiment_view(&observed.experiments["exp"], &observed, &[]);
+        let text = experiment_text(&experiment, now, Look::default());
+        insta::assert_snapshot!("experiment", text);
+        // Colours change nothing but colours.
+        let coloured = Look {
+            colour: true,
+            width: 0,
+        };
+        let plain = without_escapes(&rollout_text(&view, now, coloured));
+        assert_eq!(plain, rollout_text(&view, now, Look::default()));
+    }
+
+    /// Without escape sequences.
+    fn without_escapes(text: &str) -> String {
+        let mut parts = text.split('\x1b');
+        let mut plain = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            plain.push_str(part.split_once('m').map_or("", |(_, rest)| rest));
+        }
+        plain
+    }
+}
