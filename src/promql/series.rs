@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
+
+use fnv::FnvHasher;
 
 use super::histogram::{Histogram, ResetHint};
 use super::labels::{Label, Labels, MatchOp, Matcher};
@@ -140,6 +143,12 @@ impl SeriesData {
     }
 }
 
+fn hash_of(labels: &Labels) -> u64 {
+    let mut hasher = FnvHasher::default();
+    labels.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// A sample that cannot be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfOrder {
@@ -197,8 +206,9 @@ impl Postings {
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     series: Vec<(Labels, SeriesData)>,
-    /// Where a series stands; looked up, never walked over.
-    index: BTreeMap<Labels, usize>,
+    /// Where a series stands, by the hash of its labels; of equal hashes the second number counts
+    /// on. Looked up, never walked over.
+    index: BTreeMap<(u64, u32), usize>,
     postings: Postings,
     /// The series appended to last: mostly it or the one after it comes next.
     last: usize,
@@ -289,14 +299,21 @@ impl Store {
             self.last
         } else if is_at(after) {
             after
-        } else if let Some(at) = self.index.get(labels) {
-            *at
         } else {
-            let at = self.series.len();
-            let labels = labels.shared(|label| self.postings.add(label, at));
-            self.index.insert(labels.clone(), at);
-            self.series.push((labels, SeriesData::default()));
-            at
+            let mut place = (hash_of(labels), 0);
+            loop {
+                match self.index.get(&place) {
+                    Some(at) if is_at(*at) => break *at,
+                    Some(_) => place.1 += 1,
+                    None => {
+                        let at = self.series.len();
+                        let labels = labels.shared(|label| self.postings.add(label, at));
+                        self.index.insert(place, at);
+                        self.series.push((labels, SeriesData::default()));
+                        break at;
+                    }
+                }
+            }
         };
         self.last = at;
         &mut self.series[at].1

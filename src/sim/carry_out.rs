@@ -323,7 +323,7 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
     }
 
     /// Refuses the rollout controller's write where a fault asks for it.
-    fn may_write(&mut self) -> Result<(), String> {
+    pub(super) fn may_write(&mut self) -> Result<(), String> {
         if self.faults.refuse_write() {
             return Err("the API server refused the write".into());
         }

@@ -1,7 +1,5 @@
 //! The loops that drive the engine: decide, carry out, store the status, come back in time.
 
-use std::sync::Arc;
-
 use crate::engine::analysis::{self, MeasurementAnswer};
 use crate::engine::{Action, Decision, Event, experiment, rollout};
 use crate::time::{Duration, Timestamp};
@@ -11,7 +9,7 @@ use super::observer::{DecisionRecord, Observer};
 use super::pods::PodModel;
 use super::queue::Task;
 use super::simulation::Simulation;
-use super::store::Object;
+use super::store::{Object, Status};
 use super::time_fields::TruncateTimes;
 use super::world::ObjectRef;
 
@@ -54,12 +52,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             let Some(mut status) = status else {
                 return Ok(());
             };
-            let Some(Object::Rollout(mut current)) = simulation.store.get(object) else {
-                return Ok(());
-            };
             status.truncate_times();
-            Arc::make_mut(&mut current).status = status;
-            simulation.controller_update(object, Object::Rollout(current), observer)
+            simulation.store_status(object, Status::Rollout(Box::new(status)), observer)
         });
     }
 
@@ -83,12 +77,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             let Some(mut status) = status else {
                 return Ok(());
             };
-            let Some(Object::Experiment(mut current)) = simulation.store.get(object) else {
-                return Ok(());
-            };
             status.truncate_times();
-            Arc::make_mut(&mut current).status = status;
-            simulation.controller_update(object, Object::Experiment(current), observer)
+            simulation.store_status(object, Status::Experiment(Box::new(status)), observer)
         });
     }
 
@@ -130,13 +120,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
                     let Some(mut status) = status else {
                         return Ok(());
                     };
-                    let Some(Object::AnalysisRun(mut current)) = simulation.store.get(object)
-                    else {
-                        return Ok(());
-                    };
                     status.truncate_times();
-                    Arc::make_mut(&mut current).status = status;
-                    simulation.controller_update(object, Object::AnalysisRun(current), observer)
+                    simulation.store_status(object, Status::AnalysisRun(Box::new(status)), observer)
                 });
                 return;
             }
@@ -208,6 +193,22 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
                 self.failures.remove(object);
             }
         }
+    }
+
+    /// Stores a status of the rollout controller; that of an object that is gone is forgotten.
+    fn store_status(
+        &mut self,
+        object: &ObjectRef,
+        status: Status,
+        observer: &mut dyn Observer,
+    ) -> Result<(), String> {
+        if self.store.get(object).is_none() {
+            return Ok(());
+        }
+        self.may_write()?;
+        let written = self.store.update_status(object, status)?;
+        self.wrote(written, observer);
+        Ok(())
     }
 
     /// The simulation's time of an instant on the controller's clock; where that is past, as soon as

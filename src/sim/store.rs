@@ -8,12 +8,22 @@ use serde_json::Value;
 use crate::engine::Observed;
 use crate::engine::objects;
 pub(super) use crate::engine::objects::{Object, kind_of};
-use crate::spec::analysis::ClusterAnalysisTemplate;
+use crate::spec::analysis::{AnalysisRunStatus, ClusterAnalysisTemplate};
+use crate::spec::experiment::ExperimentStatus;
 use crate::spec::meta::{ObjectMeta, OwnerReference};
+use crate::spec::rollout_status::RolloutStatus;
 use crate::time::Timestamp;
 
 use super::observer::{Change, ChangeKind};
 use super::world::{Kind, Namespace, ObjectRef, World};
+
+/// A status as the rollout controller stores it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Status {
+    Rollout(Box<RolloutStatus>),
+    AnalysisRun(Box<AnalysisRunStatus>),
+    Experiment(Box<ExperimentStatus>),
+}
 
 /// What a write did.
 #[derive(Debug, Clone, PartialEq)]
@@ -154,6 +164,61 @@ impl Store {
             },
             owners,
             uid,
+        }))
+    }
+
+    /// Stores a changed status; none where nothing differs.
+    ///
+    /// # Errors
+    /// An object that does not exist.
+    pub fn update_status(
+        &mut self,
+        reference: &ObjectRef,
+        status: Status,
+    ) -> Result<Option<Written>, String> {
+        let meta = match (self.get(reference), status) {
+            (Some(Object::Rollout(mut object)), Status::Rollout(status)) => {
+                if object.status == *status {
+                    return Ok(None);
+                }
+                let changed = Arc::make_mut(&mut object);
+                changed.status = *status;
+                changed.metadata.resource_version = self.new_resource_version();
+                let meta = object.metadata.clone();
+                self.insert(reference, Object::Rollout(object));
+                meta
+            }
+            (Some(Object::AnalysisRun(mut object)), Status::AnalysisRun(status)) => {
+                if object.status == *status {
+                    return Ok(None);
+                }
+                let changed = Arc::make_mut(&mut object);
+                changed.status = *status;
+                changed.metadata.resource_version = self.new_resource_version();
+                let meta = object.metadata.clone();
+                self.insert(reference, Object::AnalysisRun(object));
+                meta
+            }
+            (Some(Object::Experiment(mut object)), Status::Experiment(status)) => {
+                if object.status == *status {
+                    return Ok(None);
+                }
+                let changed = Arc::make_mut(&mut object);
+                changed.status = *status;
+                changed.metadata.resource_version = self.new_resource_version();
+                let meta = object.metadata.clone();
+                self.insert(reference, Object::Experiment(object));
+                meta
+            }
+            (Some(_) | None, _) => return Err(not_found(reference)),
+        };
+        Ok(Some(Written {
+            change: Change {
+                object: reference.clone(),
+                kind: ChangeKind::Updated,
+            },
+            owners: meta.owner_references,
+            uid: meta.uid,
         }))
     }
 
