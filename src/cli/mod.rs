@@ -16,6 +16,7 @@ mod manifests;
 mod manual;
 mod problems;
 mod promql;
+mod prove;
 #[cfg(feature = "live")]
 mod replay;
 mod simulate;
@@ -66,6 +67,7 @@ enum Command {
     Manifests(manifests::Arguments),
     Explain(explain::Arguments),
     Promql(promql::Arguments),
+    Prove(prove::Arguments),
     Whatif(Box<whatif::Arguments>),
     Schema(manual::SchemaArguments),
     Completions(manual::CompletionsArguments),
@@ -146,6 +148,7 @@ fn run(arguments: &Arguments) -> std::io::Result<Outcome> {
         Command::Manifests(arguments) => manifests::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Promql(arguments) => promql::run(arguments, look),
+        Command::Prove(arguments) => prove::run(arguments, look),
         Command::Whatif(arguments) => whatif::run(arguments, look),
         Command::Schema(arguments) => manual::schema(arguments),
         Command::Completions(arguments) => manual::completions(arguments),

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::expr::Value;
-use crate::promql::ast::{Expr, ExprKind};
+use crate::promql::ast::Expr;
 use crate::promql::{self, Engine, Store};
 use crate::providers::prometheus::sample_text;
 use crate::providers::{self, Answer, Response};
@@ -94,7 +94,7 @@ pub fn evaluate_outcome(
 /// The outcome of a Prometheus metric where no series exists at all: the query is evaluated over
 /// nothing. `None` for a query that reads no series, or that cannot be evaluated.
 pub fn evaluate_without_series(metric: &Metric, query: &Expr) -> Option<MetricOutcome> {
-    if !reads_series(query) {
+    if !query.reads_series() {
         return None;
     }
     evaluate_over(metric, query, &Store::new(), 0)
@@ -126,18 +126,6 @@ pub fn evaluate_over(
         promql::Value::Matrix(_) | promql::Value::String(_) => return None,
     };
     Some(decoded(metric, &data))
-}
-
-/// Whether a query selects any series.
-pub fn reads_series(query: &Expr) -> bool {
-    let mut pending = vec![query];
-    while let Some(expr) = pending.pop() {
-        if matches!(expr.kind, ExprKind::Vector(_) | ExprKind::Matrix(_)) {
-            return true;
-        }
-        pending.extend(expr.children());
-    }
-    false
 }
 
 fn sample(number: f64) -> Json {

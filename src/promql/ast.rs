@@ -443,6 +443,18 @@ impl Expr {
         expr
     }
 
+    /// Whether it selects any series.
+    pub fn reads_series(&self) -> bool {
+        let mut pending = vec![self];
+        while let Some(expr) = pending.pop() {
+            if matches!(expr.kind, ExprKind::Vector(_) | ExprKind::Matrix(_)) {
+                return true;
+            }
+            pending.extend(expr.children());
+        }
+        false
+    }
+
     /// The direct operands, in the order of the text.
     pub fn children(&self) -> Vec<&Expr> {
         match &self.kind {

@@ -2,6 +2,7 @@
 
 pub mod objects;
 pub mod plot;
+pub mod prove;
 pub mod query_result;
 pub mod test_results;
 pub mod timeline;

@@ -16,6 +16,7 @@ mod command;
 mod deployments;
 pub(crate) mod drive;
 pub(crate) mod event_recorder;
+pub mod explore;
 mod faults;
 mod jobs;
 pub mod metrics;

@@ -285,21 +285,22 @@ pub struct Row {
 }
 
 #[derive(Debug, Clone)]
-struct Player {
-    simulation: Simulation<ScenarioMetrics, RandomPodLives>,
-    recorder: Recorder,
-    namespace: String,
-    name: String,
-    origin: Timestamp,
+pub(super) struct Player {
+    pub simulation: Simulation<ScenarioMetrics, RandomPodLives>,
+    pub recorder: Recorder,
+    pub namespace: String,
+    pub name: String,
+    /// The release.
+    pub origin: Timestamp,
     released: bool,
     /// Phase, step and pauses, and since when they have been the same.
-    last_key: String,
+    pub last_key: String,
     last_key_at: Timestamp,
 }
 
 impl Player {
     /// Deploys the first version and waits until it is at rest. Nothing of that depends on the seed.
-    fn new(
+    pub fn new(
         objects: &[Value],
         scenario: &Scenario,
         traces: &Store,
@@ -382,7 +383,7 @@ impl Player {
 
     /// Lets requests come, drawn with this seed, for as long as they should have come before the
     /// release; then everything is recorded.
-    fn start_traffic(&mut self, seed: u64) {
+    pub fn start_traffic(&mut self, seed: u64) {
         self.simulation.settings.seed = seed;
         self.simulation.metrics.start(seed);
         self.simulation.pod_model.start_trouble();
@@ -407,7 +408,7 @@ impl Player {
         }
     }
 
-    fn rollout(&self) -> Option<&Rollout> {
+    pub fn rollout(&self) -> Option<&Rollout> {
         self.simulation
             .world()
             .rollout(&self.namespace, &self.name)
@@ -479,7 +480,12 @@ impl Player {
         self.simulation.run_until(end, &mut self.recorder);
     }
 
-    fn step_to(&mut self, at: Timestamp, scenario: &Scenario, checks: &mut BTreeMap<usize, Check>) {
+    pub fn step_to(
+        &mut self,
+        at: Timestamp,
+        scenario: &Scenario,
+        checks: &mut BTreeMap<usize, Check>,
+    ) {
         self.simulation.run_until(at, &mut self.recorder);
         let key = self.state_key();
         if key != self.last_key {
@@ -507,7 +513,7 @@ impl Player {
     }
 
     /// Whether nothing of interest will happen up to `next`.
-    fn is_settled(&self, next: Timestamp) -> bool {
+    pub fn is_settled(&self, next: Timestamp) -> bool {
         let Some(rollout) = self.rollout() else {
             return true;
         };
@@ -535,7 +541,7 @@ impl Player {
         })
     }
 
-    fn release(&mut self, scenario: &Scenario) {
+    pub fn release(&mut self, scenario: &Scenario) {
         let release = match &scenario.release {
             Some(release) => release.clone(),
             None if scenario.events.is_empty() => super::scenario::Release::default(),
@@ -557,7 +563,7 @@ impl Player {
 
     /// For a release that the user did not name: another image of the first container, which is the
     /// application; those after it are sidecars.
-    fn next_image(&self) -> String {
+    pub fn next_image(&self) -> String {
         match self.stable_container() {
             Some((container, image)) => format!("{container}={image}-next"),
             None => "image:v1-next".to_owned(),
@@ -633,7 +639,7 @@ impl Player {
         }
     }
 
-    fn happen(&mut self, event: &ScenarioEvent) {
+    pub fn happen(&mut self, event: &ScenarioEvent) {
         let ScenarioEvent {
             at: _,
             set_image,
@@ -1060,7 +1066,7 @@ impl Player {
         self.simulation.metrics.telemetry.as_mut()?.totals(now)
     }
 
-    fn verdict(&self, rollout: &Rollout) -> Verdict {
+    pub fn verdict(&self, rollout: &Rollout) -> Verdict {
         let status = &rollout.status;
         if is_refused(rollout) {
             return Verdict::Invalid;
@@ -1140,12 +1146,12 @@ enum Moment {
 }
 
 /// Whether the controller refuses the spec or something it refers to.
-fn is_refused(rollout: &Rollout) -> bool {
+pub(super) fn is_refused(rollout: &Rollout) -> bool {
     conditions::condition(&rollout.status, RolloutConditionType::InvalidSpec).is_some()
 }
 
 /// Whether a paused rollout goes on only when somebody promotes it.
-fn waits_for_people(rollout: &Rollout) -> bool {
+pub(super) fn waits_for_people(rollout: &Rollout) -> bool {
     if rollout.spec.paused {
         return true;
     }

@@ -59,6 +59,11 @@ impl Queue {
         self.tasks.len()
     }
 
+    /// All tasks in their order.
+    pub fn due(&self) -> impl Iterator<Item = (Timestamp, &Task)> {
+        self.tasks.iter().map(|((at, _), task)| (*at, task))
+    }
+
     pub fn next_at(&self) -> Option<Timestamp> {
         self.tasks.keys().next().map(|(at, _)| *at)
     }

@@ -14,11 +14,13 @@
 //! | `gates` | conditions on results, for pipelines |
 //! | `vary` | fields of manifests by their address |
 //! | `sweep` | the same for several values of one or two things |
+//! | `prove` | what can happen at all: an exhaustive search within bounds |
 //! | `suggestions` | what to change, each change played |
 
 mod amounts;
 pub mod gates;
 mod pairs;
+pub mod prove;
 mod releases;
 mod row;
 mod runs;

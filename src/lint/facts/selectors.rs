@@ -184,8 +184,8 @@ pub fn ratios(query: &Expr) -> Vec<(&Expr, &Expr)> {
     while let Some(expr) = pending.pop() {
         if let ExprKind::Binary(binary) = &expr.kind
             && binary.op == BinaryOp::Div
-            && crate::lint::evaluate::reads_series(&binary.lhs)
-            && crate::lint::evaluate::reads_series(&binary.rhs)
+            && binary.lhs.reads_series()
+            && binary.rhs.reads_series()
         {
             found.push((&binary.lhs, &binary.rhs));
         } else {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::engine::POD_TEMPLATE_HASH_LABEL;
 use crate::providers::web;
 use crate::sim::chance::{Mishap, Mishaps};
+use crate::sim::explore::Chosen;
 use crate::sim::metrics::{
     MetricAnswer, MetricRequest, MetricSource, ScriptKey, ScriptedMetrics, answer,
 };
@@ -36,6 +37,8 @@ pub(in crate::sim) struct ScenarioMetrics {
     mishaps: Mishaps,
     /// Answers Prometheus metrics without a script.
     pub(in crate::sim) telemetry: Option<Telemetry>,
+    /// Answers that somebody chooses; none where nobody does.
+    pub(in crate::sim) chosen: Option<Chosen>,
 }
 
 impl ScenarioMetrics {
@@ -66,6 +69,7 @@ impl ScenarioMetrics {
             examples: BTreeMap::new(),
             mishaps,
             telemetry,
+            chosen: None,
         }
     }
 
@@ -119,6 +123,27 @@ impl ScenarioMetrics {
 
 impl MetricSource for ScenarioMetrics {
     fn measure(&mut self, request: &MetricRequest<'_>) -> MetricAnswer {
+        let Some(mut chosen) = self.chosen.take() else {
+            return self.measure_by_scenario(request);
+        };
+        let answer = chosen.measure(request).unwrap_or_else(|| {
+            let answer = self.measure_by_scenario(request);
+            chosen.note(request.metric, &answer.measurement);
+            answer
+        });
+        self.chosen = Some(chosen);
+        answer
+    }
+
+    fn time_passes(&mut self, now: Timestamp, world: &World) {
+        if let Some(telemetry) = &mut self.telemetry {
+            telemetry.time_passes(now, world);
+        }
+    }
+}
+
+impl ScenarioMetrics {
+    fn measure_by_scenario(&mut self, request: &MetricRequest<'_>) -> MetricAnswer {
         if let Some(mishap) = self.mishaps.next(&request.metric.name)
             && let Some(answer) = self.mishap(request, mishap)
         {
@@ -138,17 +163,11 @@ impl MetricSource for ScenarioMetrics {
             self.others.measure(request)
         }
     }
-
-    fn time_passes(&mut self, now: Timestamp, world: &World) {
-        if let Some(telemetry) = &mut self.telemetry {
-            telemetry.time_passes(now, world);
-        }
-    }
 }
 
 /// Values to try: common ones of healthy services, those that the conditions name and their
 /// neighbours; as they are, in a list, and under the fields of `result` that the conditions read.
-fn candidates(metric: &Metric) -> Vec<Value> {
+pub(in crate::sim) fn candidates(metric: &Metric) -> Vec<Value> {
     let conditions = format!("{} {}", metric.success_condition, metric.failure_condition);
     let mut values: Vec<Value> = vec![json!(1), json!(0), json!(100), json!(0.99), json!(0.01)];
     let numbers = conditions.split(|letter: char| !(letter.is_ascii_digit() || letter == '.'));

@@ -8,6 +8,7 @@ pub(super) mod metrics;
 pub mod random;
 mod read;
 pub mod traffic;
+mod write;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use read::read_bytes;
+pub use write::write;
 
 use crate::source::Span;
 use crate::time::Duration;
