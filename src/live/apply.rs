@@ -157,6 +157,19 @@ impl Controller {
         }
     }
 
+    /// Whether an object of this name exists, whatever the cache says.
+    pub(super) async fn exists(&self, object: &ObjectRef) -> Result<bool, CallError> {
+        let Some(resource) = self.watches.resource(&object.kind) else {
+            return Ok(false);
+        };
+        let path = resource.object(object);
+        match self.api.read("get", &resource.plural, &path).await {
+            Ok(_) => Ok(true),
+            Err(CallError::NotFound(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Puts the pods of a Rollout's namespace into the cache for one decision.
     pub(super) async fn fetch_pods(self: &Arc<Self>, object: &ObjectRef) -> Result<(), Failure> {
         let path = format!(

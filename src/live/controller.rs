@@ -291,3 +291,73 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without words".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::DecisionRecord;
+
+    /// Panics at decisions on one object, and counts how reconciliations end.
+    #[derive(Default)]
+    struct Trap {
+        panicked: Mutex<Vec<String>>,
+        decided: Mutex<Vec<String>>,
+    }
+
+    impl Listener for Trap {
+        fn decided(&self, _now: Timestamp, object: &ObjectRef, _record: &DecisionRecord<'_>) {
+            assert!(object.name != "bad", "trapped");
+            lock(&self.decided).push(object.name.clone());
+        }
+
+        fn reconciled(&self, object: &ObjectRef, _took: Duration, error: Option<&Failure>) {
+            if let Some(Failure::Panicked(text)) = error {
+                lock(&self.panicked).push(format!("{}: {text}", object.name));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_told_and_holds_up_no_other() {
+        crate::live::client::use_ring();
+        let nowhere = kube::Config::new("http://127.0.0.1:9".parse().unwrap());
+        let trap = Arc::new(Trap::default());
+        let options = Options {
+            namespace: None,
+            instance_id: None,
+            dry_run: true,
+            workers: Workers {
+                rollouts: 1,
+                runs: 1,
+                experiments: 1,
+            },
+            qps: 100.0,
+            burst: 100,
+            prometheus_address: String::new(),
+            fence: Fence::open(),
+            ready: Readiness::default(),
+            secrets: SecretBook::default(),
+        };
+        let controller = Controller::new(
+            kube::Client::try_from(nowhere).unwrap(),
+            options,
+            Signals::new(vec![trap.clone()]),
+        );
+        for name in ["bad", "good"] {
+            let text = format!(
+                r#"{{"metadata": {{"name": "{name}", "namespace": "ns", "uid": "{name}",
+                "resourceVersion": "1"}}, "spec": {{"strategy": {{"canary": {{}}}}}}}}"#
+            );
+            controller.observe(&Kind::Rollout, &text).unwrap();
+        }
+        for _ in 0..2 {
+            let object = controller.queue.next().await;
+            controller.clone().look_at(object).await;
+        }
+        assert_eq!(*lock(&trap.panicked), ["bad: trapped"]);
+        assert_eq!(*lock(&trap.decided), ["good"]);
+        // Tried again, after a rest.
+        let again = controller.queue.next().await;
+        assert_eq!(again, ObjectRef::new(Kind::Rollout, "ns", "bad"));
+    }
+}

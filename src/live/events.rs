@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 /// Name of the controller in events, as users and tools know it.
 const COMPONENT: &str = "rollouts-controller";
 /// Events that wait to be sent; beyond it the newest are lost.
-const WAITING: usize = 1000;
+const WAITING: usize = 10_000;
 
 /// Takes events and sends them.
 pub struct Events {
@@ -28,14 +28,56 @@ pub struct Events {
     sender: mpsc::Sender<Sending>,
 }
 
-/// An event on its way.
+/// An event on its way, smaller than its JSON.
 struct Sending {
-    namespace: String,
-    name: String,
-    /// The whole event, as when it is stored first.
-    body: Value,
+    about: ObjectRef,
+    uid: String,
+    resource_version: String,
+    kind: EventKind,
+    reason: String,
+    message: String,
+    count: u32,
+    first: Timestamp,
+    last: Timestamp,
     /// It was stored before, and only counts up.
     is_known: bool,
+}
+
+impl Sending {
+    fn name(&self) -> String {
+        format!("{}.{:x}", self.about.name, self.first.as_nanos())
+    }
+
+    /// The whole event, as when it is stored first.
+    fn body(&self) -> Value {
+        let type_ = match self.kind {
+            EventKind::Normal => "Normal",
+            EventKind::Warning => "Warning",
+        };
+        let about = &self.about;
+        json!({
+            "apiVersion": "v1", "kind": "Event",
+            "metadata": {"name": self.name(), "namespace": about.namespace},
+            "involvedObject": {
+                "apiVersion": "argoproj.io/v1alpha1", "kind": about.kind.as_str(),
+                "name": about.name, "namespace": about.namespace, "uid": self.uid,
+                "resourceVersion": self.resource_version,
+            },
+            "reason": self.reason, "message": self.message, "type": type_, "count": self.count,
+            "firstTimestamp": self.first.truncate_to_seconds(),
+            "lastTimestamp": self.last.truncate_to_seconds(),
+            "source": {"component": COMPONENT}, "reportingComponent": COMPONENT,
+            "reportingInstance": "",
+        })
+    }
+
+    /// What changes when it has happened again.
+    fn patch(&self) -> Value {
+        json!({
+            "count": self.count, "lastTimestamp": self.last.truncate_to_seconds(),
+            "message": self.message,
+        })
+    }
 }
 
 /// Sends what the [`Events`] of the same pair take.
@@ -59,34 +101,21 @@ impl Events {
             EventOutcome::Counted => true,
             EventOutcome::Dropped => return,
         };
-        let type_ = match event.kind {
-            EventKind::Normal => "Normal",
-            EventKind::Warning => "Warning",
-        };
         let message = if recorded.combined {
             format!("(combined from similar events): {}", event.message)
         } else {
             event.message.clone()
         };
-        let name = format!("{}.{:x}", object.name, recorded.first.as_nanos());
-        let body = json!({
-            "apiVersion": "v1", "kind": "Event",
-            "metadata": {"name": name, "namespace": object.namespace},
-            "involvedObject": {
-                "apiVersion": "argoproj.io/v1alpha1", "kind": object.kind.as_str(),
-                "name": object.name, "namespace": object.namespace, "uid": meta.uid,
-                "resourceVersion": meta.resource_version,
-            },
-            "reason": event.reason, "message": message, "type": type_, "count": recorded.count,
-            "firstTimestamp": recorded.first.truncate_to_seconds(),
-            "lastTimestamp": now.truncate_to_seconds(),
-            "source": {"component": COMPONENT}, "reportingComponent": COMPONENT,
-            "reportingInstance": "",
-        });
         let sending = Sending {
-            namespace: object.namespace.clone(),
-            name,
-            body,
+            about: object.clone(),
+            uid: meta.uid.clone(),
+            resource_version: meta.resource_version.clone(),
+            kind: event.kind,
+            reason: event.reason.clone(),
+            message,
+            count: recorded.count,
+            first: recorded.first,
+            last: now,
             is_known,
         };
         if self.sender.try_send(sending).is_err() {
@@ -104,39 +133,24 @@ impl Outbox {
     pub async fn run(mut self, api: &Api) {
         while let Some(sending) = self.0.recv().await {
             if let Err(error) = send(api, &sending).await {
-                let Sending {
-                    namespace,
-                    name,
-                    body: _,
-                    is_known: _,
-                } = &sending;
-                tracing::debug!(%namespace, %name, %error, "an event is lost");
+                tracing::debug!(object = %sending.about, reason = sending.reason, %error, "an event is lost");
             }
         }
     }
 }
 
 async fn send(api: &Api, sending: &Sending) -> Result<(), CallError> {
-    let Sending {
-        namespace,
-        name,
-        body,
-        is_known,
-    } = sending;
-    let collection = format!("/api/v1/namespaces/{namespace}/events");
-    if *is_known {
-        let patch = json!({
-            "count": body.get("count"), "lastTimestamp": body.get("lastTimestamp"),
-            "message": body.get("message"),
-        });
-        let path = format!("{collection}/{name}");
-        match api.write("patch", "events", &path, &patch).await {
+    let collection = format!("/api/v1/namespaces/{}/events", sending.about.namespace);
+    if sending.is_known {
+        let path = format!("{collection}/{}", sending.name());
+        match api.write("patch", "events", &path, &sending.patch()).await {
             // It has expired, or never arrived.
             Err(CallError::NotFound(_)) => {}
             other => return other.map(|_| ()),
         }
     }
-    api.write("create", "events", &collection, body)
+    let body = sending.body();
+    api.write("create", "events", &collection, &body)
         .await
         .map(|_| ())
 }

@@ -405,6 +405,16 @@ impl Controller {
     pub(super) async fn release_routers(self: Arc<Self>, object: &ObjectRef, rollout: &Rollout) {
         const ATTEMPTS: u32 = 5;
         for attempt in 0..ATTEMPTS {
+            // One that has only moved to another instance of the controller keeps its routers.
+            match self.exists(object).await {
+                Ok(false) => {}
+                Ok(true) => return,
+                Err(error) => {
+                    tracing::warn!(object = %object, %error, "its routers are not released yet");
+                    tokio::time::sleep(StdDuration::from_millis(50 << attempt)).await;
+                    continue;
+                }
+            }
             let steps = {
                 let cache = lock(&self.cache);
                 let Some(place) = cache.place(&object.namespace) else {

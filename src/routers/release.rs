@@ -6,7 +6,7 @@
 use crate::spec::rollout::{CanaryStep, CanaryStrategy, Rollout};
 use crate::spec::rollout_status::WeightDestination;
 
-use super::{Objects, ROUTERS, Refusal, Split, Writing, used_by};
+use super::{Change, Objects, ROUTERS, Refusal, Split, Writing, used_by};
 
 /// Annotation on a Rollout: its services, routers and managed routes, as JSON of a canary strategy.
 pub const ROUTING_ANNOTATION: &str = "rollproof.dev/traffic-routing";
@@ -82,8 +82,14 @@ pub fn release(rollout: &Rollout, objects: &Objects) -> (Split, Writing, Vec<Ref
     for router in used {
         match router.release(rollout, objects, &split) {
             Ok(Writing { changes, notes }) => {
-                writing.changes.extend(changes);
-                writing.notes.extend(notes);
+                // What is gone routes nothing, and does not come back to say so.
+                let (created, kept): (Vec<_>, Vec<_>) = changes
+                    .into_iter()
+                    .partition(|change| matches!(change, Change::Create { .. }));
+                writing.changes.extend(kept);
+                if created.is_empty() {
+                    writing.notes.extend(notes);
+                }
             }
             Err(refusal) => refusals.push(refusal),
         }

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
+use kube::api::DynamicObject;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rollproof::sim::play;
@@ -18,7 +19,9 @@ use tokio::net::TcpListener;
 
 use super::control_plane::{ControlPlane, with_control_plane};
 use super::controller::Controller;
-use super::objects::{client, create, create_namespace, install_kinds, release, rollouts, wait};
+use super::objects::{
+    client, create, create_namespace, install_kinds, release, resource, rollouts, wait,
+};
 
 const LIVE: usize = 240;
 const SIMULATED: usize = 4000;
@@ -141,7 +144,27 @@ async fn play_live(plane: &ControlPlane) -> BTreeMap<Ending, usize> {
         release(&admin, "calibration", &format!("r{index}"), "app:v2").await;
     }
     wait("the second version", PATIENCE, async || all_end(true).await).await;
+    let stored = stored_measurements(&admin).await;
     let asked = asked.lock().expect("no panic");
+    let differ: Vec<_> = stored
+        .iter()
+        .filter(|(name, (count, _))| asked.get(*name) != Some(count))
+        .map(|(name, (count, status))| {
+            format!(
+                "{name}: {:?} asked, {count} stored: {status}",
+                asked.get(name)
+            )
+        })
+        .collect();
+    println!(
+        "calibration: {} of {LIVE} runs were measured as often as stored",
+        stored.len() - differ.len()
+    );
+    assert!(
+        differ.is_empty(),
+        "measured more often than stored:\n{}",
+        differ.join("\n")
+    );
     let mut counts = BTreeMap::new();
     for (name, verdict) in endings {
         let measurements = asked.get(&name).copied().unwrap_or(0);
@@ -150,8 +173,35 @@ async fn play_live(plane: &ControlPlane) -> BTreeMap<Ending, usize> {
     counts
 }
 
+/// By Rollout: how many measurements its run has, and the run's status.
+async fn stored_measurements(admin: &kube::Client) -> BTreeMap<String, (usize, Value)> {
+    let runs: kube::Api<DynamicObject> = kube::Api::namespaced_with(
+        admin.clone(),
+        "calibration",
+        &resource("argoproj.io/v1alpha1", "AnalysisRun"),
+    );
+    let listed = runs.list(&Default::default()).await.expect("a list");
+    listed
+        .items
+        .into_iter()
+        .filter_map(|run| {
+            let owner = run
+                .metadata
+                .owner_references
+                .as_ref()?
+                .first()?
+                .name
+                .clone();
+            let measured = &run.data["status"]["metricResults"][0];
+            let count = |name: &str| measured[name].as_u64().unwrap_or(0);
+            let all = usize::try_from(count("count") + count("error")).ok()?;
+            Some((owner, (all, run.data["status"].clone())))
+        })
+        .collect()
+}
+
 /// How this Rollout ended; none while it has not.
-fn verdict(rollout: &kube::api::DynamicObject, released: bool) -> Option<&'static str> {
+fn verdict(rollout: &DynamicObject, released: bool) -> Option<&'static str> {
     let status = &rollout.data["status"];
     let observed = status["observedGeneration"].as_str()?;
     let current = rollout.metadata.generation?.to_string();

@@ -30,6 +30,8 @@ pub fn with_control_plane(name: &str, test: impl FnOnce(&mut ControlPlane)) {
 impl ControlPlane {
     fn start(binary: &Path, name: &str) -> Result<Self, String> {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cluster-{name}"));
+        // Logs are read by tests: nothing of an earlier run is left.
+        let _ = std::fs::remove_dir_all(&folder);
         let mut process = Command::new(binary)
             .arg("up")
             .arg(&folder)

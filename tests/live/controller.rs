@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 pub struct Controller {
     process: Child,
@@ -32,6 +32,15 @@ impl Controller {
     pub fn kill(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn end(&mut self) -> ExitStatus {
+        let asked = Command::new("kill")
+            .arg(self.process_id().to_string())
+            .status();
+        assert!(asked.is_ok_and(|asked| asked.success()), "kill");
+        self.process.wait().expect("an exit status")
     }
 
     /// It has not ended by itself.

@@ -10,4 +10,5 @@ mod faults;
 mod history;
 mod leader;
 mod objects;
+mod operation;
 mod rights;
