@@ -37,10 +37,11 @@ fn split(fixture: &Fixture, canary: i32, experiment: Option<i32>, routes: bool) 
         .collect();
     let others: i32 = additional.iter().map(|other| other.weight).sum();
     let (headers, mirrors) = fixture.routes();
+    let (stable_service, canary_service) = fixture.rollout.ping_pong_or_named_services();
     Split {
         max_weight: 100,
-        canary: destination("canary", canary),
-        stable: destination("stable", 100 - canary - others),
+        canary: destination(canary_service, canary),
+        stable: destination(stable_service, 100 - canary - others),
         additional,
         header_routes: if routes { headers } else { Vec::new() },
         mirror_routes: if routes { mirrors } else { Vec::new() },

@@ -285,7 +285,7 @@ mod tests {
                     "{found:?}"
                 );
                 assert!(
-                    found.low < found.value && found.value < found.high,
+                    found.low <= found.value && found.value <= found.high && found.low < found.high,
                     "{found:?}"
                 );
             }

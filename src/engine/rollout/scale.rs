@@ -276,9 +276,19 @@ impl Context<'_> {
             hashes.push(&weights.stable.pod_template_hash);
         }
         let strategy = &self.rollout.spec.strategy;
-        let services = match (&strategy.canary, &strategy.blue_green) {
-            (Some(canary), _) => [&canary.canary_service, &canary.stable_service],
-            (None, Some(blue_green)) => [&blue_green.active_service, &blue_green.preview_service],
+        let services: Vec<&str> = match (&strategy.canary, &strategy.blue_green) {
+            (Some(canary), _) => {
+                let mut named = vec![&*canary.canary_service, &*canary.stable_service];
+                // Ping-pong services too, which the reference forgets; after an update the one of
+                // the canary leads to what was stable before, and gets no requests.
+                if !self.is_fully_promoted() {
+                    named.push(self.rollout.ping_pong_or_named_services().1);
+                }
+                named
+            }
+            (None, Some(blue_green)) => {
+                vec![&blue_green.active_service, &blue_green.preview_service]
+            }
             (None, None) => return false,
         };
         hashes.contains(&hash)

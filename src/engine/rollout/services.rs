@@ -97,6 +97,20 @@ impl Context<'_> {
         self.select(name, &hash);
     }
 
+    /// Whether a service leads to pods of a revision that is neither stable nor new. A router that
+    /// lags may still send it requests of an update that was changed in the midst.
+    fn serves_another_revision(&self, name: &str) -> bool {
+        let Some(hash) = self.service(name).map(selected_hash) else {
+            return false;
+        };
+        let of_indices = [self.new, self.stable].into_iter().flatten();
+        let is_known = of_indices
+            .filter_map(|index| self.set(index))
+            .any(|set| set.hash() == hash);
+        let mut others = self.observed.replica_sets.values();
+        !is_known && others.any(|set| set.hash() == hash && set.status.available_replicas > 0)
+    }
+
     pub(super) fn reconcile_preview_service(&mut self) {
         let Some(blue_green) = &self.rollout.spec.strategy.blue_green else {
             return;
@@ -151,8 +165,9 @@ impl Context<'_> {
         };
         if canary.ping_pong.is_some() && !self.is_fully_promoted() {
             let name = self.rollout.ping_pong_or_named_services().1.to_owned();
+            let serves_another = self.serves_another_revision(&name);
             let new = self.new;
-            self.select_set(&name, new, false);
+            self.select_set(&name, new, serves_another);
         }
         let (new, stable) = (self.new, self.stable);
         self.select_set(&canary.stable_service, stable, true);
