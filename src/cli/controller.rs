@@ -65,11 +65,11 @@ pub(super) struct Arguments {
     experiment_threads: usize,
 
     /// Calls of the API server a second, on average.
-    #[arg(long, default_value_t = 100.0, value_name = "N")]
+    #[arg(long, default_value_t = 200.0, value_name = "N")]
     qps: f64,
 
     /// Calls of the API server at once.
-    #[arg(long, default_value_t = 200, value_name = "N")]
+    #[arg(long, default_value_t = 400, value_name = "N")]
     burst: u32,
 
     /// Whether several controllers elect the one that writes; a dry run does not take part.

@@ -1,8 +1,6 @@
-//! Two candidates for one lease on a real API server, named by ROLLPROOF_KUBECONFIG.
+//! Candidates for one lease on a real API server: their fences are never open together.
 
-#![allow(clippy::disallowed_methods, reason = "a lease has its own clock")]
-
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +9,8 @@ use rollproof::live::client;
 use rollproof::live::leader::{self, Election, Fence};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+
+use super::control_plane::with_control_plane;
 
 const LEASE: Duration = Duration::from_secs(4);
 
@@ -21,7 +21,7 @@ struct Candidate {
     task: JoinHandle<()>,
 }
 
-async fn candidate(kubeconfig: &std::path::Path, name: &str, identity: &str) -> Candidate {
+async fn candidate(kubeconfig: &Path, name: &str, identity: &str) -> Candidate {
     let settings = client::Settings {
         kubeconfig: Some(kubeconfig.to_owned()),
         ..client::Settings::default()
@@ -67,16 +67,21 @@ async fn until_leads(candidate: &mut Candidate) -> Duration {
     began.elapsed()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_leads_at_a_time() {
-    let Some(kubeconfig) = std::env::var_os("ROLLPROOF_KUBECONFIG").map(PathBuf::from) else {
-        println!("skipped: no cluster is named by ROLLPROOF_KUBECONFIG");
-        return;
-    };
-    let name = format!("rollproof-test-{}", std::process::id());
-    let mut first = candidate(&kubeconfig, &name, "first").await;
+#[test]
+#[ignore = "takes about half a minute"]
+fn one_leads_at_a_time() {
+    with_control_plane("fence", |plane| {
+        let kubeconfig = plane.file("kubeconfig");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(play(&kubeconfig));
+    });
+}
+
+async fn play(kubeconfig: &Path) {
+    let name = "rollproof-test";
+    let mut first = candidate(kubeconfig, name, "first").await;
     println!("the first leads after {:?}", until_leads(&mut first).await);
-    let mut second = candidate(&kubeconfig, &name, "second").await;
+    let mut second = candidate(kubeconfig, name, "second").await;
 
     // Both fences are watched all the time.
     let fences = [first.fence.clone(), second.fence.clone()];
@@ -104,7 +109,7 @@ async fn one_leads_at_a_time() {
     assert!(first.fence.limit().is_none());
 
     // An end in order: nobody has to wait.
-    let mut third = candidate(&kubeconfig, &name, "third").await;
+    let mut third = candidate(kubeconfig, name, "third").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(third.fence.limit().is_none());
     second.stop.send(()).unwrap();
