@@ -168,6 +168,12 @@ async fn play_live(plane: &ControlPlane) -> BTreeMap<Ending, usize> {
     let mut counts = BTreeMap::new();
     for (name, verdict) in endings {
         let measurements = asked.get(&name).copied().unwrap_or(0);
+        // Seldom, and worth a look.
+        if measurements > MEASUREMENTS + 2
+            && let Some((_, status)) = stored.get(&name)
+        {
+            println!("calibration: {name} {verdict}: {}", status["metricResults"]);
+        }
         *counts.entry(ending(verdict, measurements)).or_default() += 1;
     }
     counts
