@@ -154,7 +154,7 @@ pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
             let findings = problems::draw_findings(&sources, &report.findings, look);
             format!("{findings}{}\n", output::summary(&report))
         }
-        Format::Json => format!("{:#}\n", output::json::render(&sources, &report)),
+        Format::Json => output::json::render(&sources, &report) + "\n",
         Format::Sarif => format!("{:#}\n", output::sarif::render(&sources, &report, PAGES)),
         Format::Junit => output::junit::render(&sources, &report),
         Format::Github => output::github::render(&sources, &report),

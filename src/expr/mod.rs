@@ -63,7 +63,7 @@ pub use value::{Array, Key, Map, OrderedFloat, Struct, Text, Value};
 
 pub use builtin::Builtin;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::time::Timestamp;
 
@@ -96,18 +96,23 @@ impl Program {
     }
 }
 
-/// Compiles a condition for results of a type.
-///
-/// # Errors
-/// Syntax and type errors, also in parts that would not be reached.
-pub fn compile(source: &str, result_type: &Type) -> Result<Program, Error> {
-    let mut environment: check::Environment = EnvironmentFunction::ALL
+/// What conditions see beside their result.
+static FUNCTIONS: LazyLock<check::Environment> = LazyLock::new(|| {
+    EnvironmentFunction::ALL
         .into_iter()
         .map(|function| {
             let ty = Type::Function(Arc::new(function.signature()));
             (function.name().to_owned(), ty)
         })
-        .collect();
+        .collect()
+});
+
+/// Compiles a condition for results of a type.
+///
+/// # Errors
+/// Syntax and type errors, also in parts that would not be reached.
+pub fn compile(source: &str, result_type: &Type) -> Result<Program, Error> {
+    let mut environment = FUNCTIONS.clone();
     environment.insert("result".to_owned(), result_type.clone());
     compile_in(source, &environment, true)
 }

@@ -1,5 +1,7 @@
 //! From a JSON tree to a typed object, with Go's leniency towards `null`.
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -7,9 +9,23 @@ use serde_json::Value;
 ///
 /// # Errors
 /// The first value that does not fit its type, or a tree deeper than [`MAX_DEPTH`].
-pub fn decode<T: DeserializeOwned>(mut tree: Value) -> Result<T, DecodeError> {
-    drop_null_members(&mut tree, 0)?;
-    Ok(serde_json::from_value(tree)?)
+pub fn decode<T: DeserializeOwned>(tree: Value) -> Result<T, DecodeError> {
+    decode_cow(Cow::Owned(tree))
+}
+
+/// As [`decode`], without a copy of a tree that has no such members.
+///
+/// # Errors
+/// See [`decode`].
+pub fn decode_ref<T: DeserializeOwned>(tree: &Value) -> Result<T, DecodeError> {
+    decode_cow(Cow::Borrowed(tree))
+}
+
+fn decode_cow<T: DeserializeOwned>(mut tree: Cow<'_, Value>) -> Result<T, DecodeError> {
+    if has_null_members(&tree, 0)? {
+        drop_null_members(tree.to_mut());
+    }
+    Ok(T::deserialize(&*tree)?)
 }
 
 /// Deepest nesting accepted, the limit of Go's and serde's JSON readers being far above what
@@ -25,21 +41,36 @@ pub enum DecodeError {
     TooDeep,
 }
 
-fn drop_null_members(tree: &mut Value, depth: usize) -> Result<(), DecodeError> {
+fn has_null_members(tree: &Value, depth: usize) -> Result<bool, DecodeError> {
     if depth > MAX_DEPTH {
         return Err(DecodeError::TooDeep);
     }
+    let mut found = false;
+    match tree {
+        Value::Object(members) => {
+            for value in members.values() {
+                found |= value.is_null() || has_null_members(value, depth + 1)?;
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                found |= has_null_members(item, depth + 1)?;
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    Ok(found)
+}
+
+/// Depth has been checked.
+fn drop_null_members(tree: &mut Value) {
     match tree {
         Value::Object(members) => {
             members.retain(|_, value| !value.is_null());
-            members
-                .values_mut()
-                .try_for_each(|value| drop_null_members(value, depth + 1))
+            members.values_mut().for_each(drop_null_members);
         }
-        Value::Array(items) => items
-            .iter_mut()
-            .try_for_each(|item| drop_null_members(item, depth + 1)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+        Value::Array(items) => items.iter_mut().for_each(drop_null_members),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -2,6 +2,9 @@
 //! (argo-rollouts `utils/analysis`, `utils/template`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use serde_json::Value;
 
 use super::analysis::{AnalysisTemplateSpec, Argument, DryRun, MeasurementRetention, Metric};
 use super::decode::decode;
@@ -95,15 +98,85 @@ pub fn resolve_metric_arguments(metric: &Metric, arguments: &[Argument]) -> Resu
             .unwrap_or_default();
         values.insert(format!("args.{}", argument.name), inner.to_string());
     }
-    // The text is far cheaper to make than the tree, and most metrics end here.
-    let text = serde_json::to_string(metric).map_err(|error| error.to_string())?;
-    if !text.contains("{{") {
+    // Most metrics end here.
+    let mut search = PlaceholderSearch::default();
+    serde_json::to_writer(&mut search, metric).map_err(|error| error.to_string())?;
+    if !search.found {
         return Ok(metric.clone());
     }
     let tree = serde_json::to_value(metric).map_err(|error| error.to_string())?;
+    let mut filled = tree.clone();
+    if fill_in_tree(&mut filled, &values) {
+        return decode(filled).map_err(|error| error.to_string());
+    }
     let text = substitute(&go_text::json(&tree), &values)?;
     let tree = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     decode(tree).map_err(|error| error.to_string())
+}
+
+/// Looks whether JSON that is written holds `{{`, which it does inside of strings only, where it is not
+/// escaped and so comes in one piece.
+#[derive(Default)]
+struct PlaceholderSearch {
+    found: bool,
+}
+
+impl io::Write for PlaceholderSearch {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.found = self.found || piece.windows(2).any(|pair| pair == b"{{");
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Fills the placeholders of each string by itself. False where that may not be the same as filling
+/// the JSON text: a placeholder without a value or an end, text that JSON or Go would escape within
+/// one, a number that Go writes in another way.
+fn fill_in_tree(tree: &mut Value, values: &BTreeMap<String, String>) -> bool {
+    match tree {
+        Value::Null | Value::Bool(_) => true,
+        Value::Number(number) => !number.is_f64(),
+        Value::String(text) => {
+            if !text.contains("{{") {
+                return true;
+            }
+            match fill_in_text(text, values) {
+                Some(filled) => {
+                    *text = filled;
+                    true
+                }
+                None => false,
+            }
+        }
+        Value::Array(items) => items.iter_mut().all(|item| fill_in_tree(item, values)),
+        Value::Object(members) => members
+            .iter_mut()
+            .all(|(key, value)| !key.contains("{{") && fill_in_tree(value, values)),
+    }
+}
+
+fn fill_in_text(text: &str, values: &BTreeMap<String, String>) -> Option<String> {
+    let is_plain = |text: &str| {
+        let is_plain = |c: char| matches!(c, ' '..='~') && !"\"\\<>&".contains(c);
+        text.chars().all(is_plain)
+    };
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (tag, after) = after.split_once("}}")?;
+        let value = values.get(tag.trim())?;
+        if !is_plain(tag) || !is_plain(value) {
+            return None;
+        }
+        out.push_str(before);
+        out.push_str(value);
+        rest = after;
+    }
+    out.push_str(rest);
+    Some(out)
 }
 
 /// `template` with every `{{key}}` replaced by its value; blanks around a key are ignored.

@@ -234,6 +234,9 @@ impl<'b> MetricView<'b> {
 
     /// The metric with another value for the arguments that have none; `None` where that fails.
     pub fn filled_with(&self, stand_in: &str) -> Option<Metric> {
+        if self.unresolved.is_none() && self.arguments.iter().all(|it| it.value.is_some()) {
+            return Some(self.metric.clone());
+        }
         resolve_metric_arguments(self.written, &valued(&self.arguments, stand_in)).ok()
     }
 

@@ -53,11 +53,13 @@ impl<'b> RolloutView<'b> {
         written: &'b Rollout,
     ) -> Self {
         let namespace = object.namespace_or_default();
-        let mut written = written.clone();
-        namespace.clone_into(&mut written.metadata.namespace);
         let mut rollout = written.clone();
+        namespace.clone_into(&mut rollout.metadata.namespace);
+        // Only a workload changes it.
+        let before = rollout.spec.workload_ref.is_some().then(|| rollout.clone());
         let workload = bundle.resolve_workload(&mut rollout);
-        let refusals = refusals(bundle, object, &written, &rollout, &workload);
+        let written = before.as_ref().unwrap_or(&rollout);
+        let refusals = refusals(bundle, object, written, &rollout, &workload);
         let services: Vec<ServiceUse<'b>> = referenced_services(&rollout)
             .into_iter()
             .map(|(role, name)| service_use(bundle, object, role, name))

@@ -7,44 +7,64 @@ use crate::source::Span;
 #[derive(Clone, Debug)]
 pub struct TextPlaces {
     whole: Span,
-    /// For each byte of the value, where it is written; empty where the value could not be followed.
-    places: Vec<Span>,
+    /// In the order of the value; empty where it could not be followed.
+    runs: Vec<Run>,
+    /// Bytes of the value, where it could be followed.
+    length: usize,
+}
+
+/// Bytes of the value that are written one after the other, each as long as the others.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    /// The first byte of the value.
+    value: u32,
+    /// Where it is written, from the beginning of the scalar.
+    written: u32,
+    /// How long each is written.
+    width: u32,
 }
 
 impl TextPlaces {
     /// `written` is the text under `span`, `value` what YAML makes of it.
     pub fn new(span: Span, written: &str, value: &str) -> Self {
-        let start = span.start as usize;
-        let places = align(written, value).unwrap_or_default();
+        let runs = align(written, value);
         Self {
             whole: span,
-            places: places
-                .into_iter()
-                .map(|(from, to)| Span::new(span.source, start + from, start + to))
-                .collect(),
+            length: runs.as_ref().map_or(0, |_| value.len()),
+            runs: runs.unwrap_or_default(),
         }
     }
 
     /// The place of bytes `start..end` of the value; the whole scalar where it cannot be told.
     pub fn span(&self, start: usize, end: usize) -> Span {
         let last = end.max(start + 1).saturating_sub(1);
-        match (
-            self.places.get(start),
-            self.places.get(last),
-            self.places.last(),
-        ) {
-            (Some(from), Some(to), _) if end > start => from.to(*to),
+        let past = self.length.checked_sub(1).and_then(|at| self.byte(at));
+        match (self.byte(start), self.byte(last), past) {
+            (Some(from), Some(to), _) if end > start => from.to(to),
             (Some(from), Some(_), _) => Span {
                 end: from.start,
-                ..*from
+                ..from
             },
             // One past the end of the text, where parsers say that something is missing.
             (None, _, Some(past)) => Span {
                 start: past.end,
-                ..*past
+                ..past
             },
             (Some(_) | None, None, _) | (None, Some(_), None) => self.whole,
         }
+    }
+
+    /// The place of one byte of the value.
+    fn byte(&self, at: usize) -> Option<Span> {
+        if at >= self.length {
+            return None;
+        }
+        let after = self.runs.partition_point(|run| run.value as usize <= at);
+        let run = self.runs.get(after.checked_sub(1)?)?;
+        let width = run.width as usize;
+        let from =
+            self.whole.start as usize + run.written as usize + (at - run.value as usize) * width;
+        Some(Span::new(self.whole.source, from, from + width))
     }
 
     pub fn whole(&self) -> Span {
@@ -52,8 +72,8 @@ impl TextPlaces {
     }
 }
 
-/// Start and end in `written` of each byte of `value`.
-fn align(written: &str, value: &str) -> Option<Vec<(usize, usize)>> {
+/// Where in `written` the bytes of `value` are.
+fn align(written: &str, value: &str) -> Option<Vec<Run>> {
     let raw = written.as_bytes();
     let quote = raw
         .first()
@@ -65,13 +85,28 @@ fn align(written: &str, value: &str) -> Option<Vec<(usize, usize)>> {
         b'|' | b'>' => raw.iter().position(|byte| *byte == b'\n')? + 1,
         _ => 0,
     };
-    let mut places = Vec::with_capacity(value.len());
-    for wanted in value.bytes() {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut add = |index: usize, at: usize, width: usize| {
+        let (value, written) = (u32::try_from(index).ok()?, u32::try_from(at).ok()?);
+        let width = u32::try_from(width).ok()?;
+        let goes_on = runs.last().is_some_and(|run| {
+            run.width == width && run.written + (value - run.value) * width == written
+        });
+        if !goes_on {
+            runs.push(Run {
+                value,
+                written,
+                width,
+            });
+        }
+        Some(())
+    };
+    for (index, wanted) in value.bytes().enumerate() {
         loop {
             let Some(found) = raw.get(at).copied() else {
                 // The last line break of a block scalar may lie outside of its span.
                 if wanted == b'\n' {
-                    places.push((at, at));
+                    add(index, at, 0)?;
                     break;
                 }
                 return None;
@@ -97,12 +132,12 @@ fn align(written: &str, value: &str) -> Option<Vec<(usize, usize)>> {
             } else {
                 return None;
             };
-            places.push((at, at + length));
+            add(index, at, length)?;
             at += length;
             break;
         }
     }
-    Some(places)
+    Some(runs)
 }
 
 /// Bytes of an escape by its letter. Escapes of several bytes in the value are not followed.

@@ -1,5 +1,6 @@
 //! One JSON object, for tools. Its shape is stable within a `version`.
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::lint::{Edit, Finding, Fix, Report, severity_name};
@@ -10,24 +11,45 @@ const VERSION: u32 = 1;
 
 /// The report as one object with `version`, `findings` and `summary`. Lines and columns count from
 /// 1, columns in characters; an end is one past the last character.
-pub fn render(sources: &Sources, report: &Report) -> Value {
-    let findings: Vec<Value> = report
-        .findings
-        .iter()
-        .map(|finding| finding_json(sources, finding))
-        .collect();
-    json!({
-        "version": VERSION,
-        "findings": findings,
-        "summary": {
+pub fn render(sources: &Sources, report: &Report) -> String {
+    let findings = FindingList {
+        sources,
+        findings: &report.findings,
+    };
+    let object = Object {
+        version: VERSION,
+        findings,
+        summary: json!({
             "files": report.files,
             "objects": report.objects,
             "findings": report.findings.len(),
             "error": report.count(Severity::Error),
             "warning": report.count(Severity::Warning),
             "info": report.count(Severity::Info),
-        },
-    })
+        }),
+    };
+    // All of it can be written: keys are texts, and nothing fails.
+    serde_json::to_string_pretty(&object).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct Object<'r> {
+    version: u32,
+    findings: FindingList<'r>,
+    summary: Value,
+}
+
+/// Made one after the other while they are written: many of them take much memory.
+struct FindingList<'r> {
+    sources: &'r Sources,
+    findings: &'r [Finding],
+}
+
+impl Serialize for FindingList<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let findings = self.findings.iter();
+        serializer.collect_seq(findings.map(|finding| finding_json(self.sources, finding)))
+    }
 }
 
 fn finding_json(sources: &Sources, finding: &Finding) -> Value {

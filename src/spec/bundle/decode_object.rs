@@ -6,7 +6,7 @@ use serde_path_to_error::Segment;
 
 use super::{ROLLOUTS_GROUP, ROLLOUTS_VERSION, Typed};
 use crate::source::{Problem, Span};
-use crate::spec::decode::{DecodeError, decode as decode_json};
+use crate::spec::decode::{DecodeError, decode_ref as decode_json};
 use crate::spec::yaml::{Node, Step, Value, path};
 
 /// The code of type errors.
@@ -52,7 +52,11 @@ fn typed<T: DeserializeOwned>(
     problems: &mut Vec<Problem>,
     wrap: impl Fn(Box<T>) -> Typed,
 ) -> Typed {
-    let mut error = match decode_traced::<T>(json.clone()) {
+    // Following the path costs time, which is spent where something is wrong.
+    if let Ok(value) = decode_json::<T>(json) {
+        return wrap(Box::new(value));
+    }
+    let mut error = match decode_traced::<T>(json) {
         Ok(value) => return wrap(Box::new(value)),
         Err(error) => error,
     };
@@ -72,7 +76,7 @@ fn typed<T: DeserializeOwned>(
             break;
         }
         seen.push(steps);
-        match decode_traced::<T>(rest.clone()) {
+        match decode_traced::<T>(&rest) {
             Ok(_) => break,
             Err(next) if seen.contains(&next.steps) => break,
             Err(next) => error = next,
@@ -110,7 +114,7 @@ fn step(segment: &Segment) -> Option<Step> {
     }
 }
 
-fn decode_traced<T: DeserializeOwned>(json: Json) -> Result<T, TypeError> {
+fn decode_traced<T: DeserializeOwned>(json: &Json) -> Result<T, TypeError> {
     match decode_json::<Traced<T>>(json) {
         Ok(Traced(result)) => result,
         Err(error @ (DecodeError::Type(_) | DecodeError::TooDeep)) => Err(TypeError {
