@@ -9,7 +9,9 @@ use crate::engine::rollout::{conditions, steps};
 use crate::engine::verbs::Verb;
 use crate::promql::Store;
 use crate::spec::rollout::Rollout;
-use crate::spec::rollout_status::{PauseReason, RolloutConditionType, RolloutPhase};
+use crate::spec::rollout_status::{
+    PauseCondition, PauseReason, RolloutConditionType, RolloutPhase, RolloutStatus,
+};
 use crate::time::{Duration, Timestamp};
 
 use super::chance::{Mishaps, RandomPodLives};
@@ -294,8 +296,46 @@ pub(super) struct Player {
     pub origin: Timestamp,
     released: bool,
     /// Phase, step and pauses, and since when they have been the same.
-    pub last_key: String,
+    pub last_key: Option<StateKey>,
     last_key_at: Timestamp,
+}
+
+/// What has to change so that something goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct StateKey {
+    phase: RolloutPhase,
+    step: Option<i32>,
+    pauses: Vec<PauseCondition>,
+    replicas: i32,
+    stable: String,
+}
+
+impl StateKey {
+    fn of(status: &RolloutStatus) -> Self {
+        Self {
+            phase: status.phase,
+            step: status.current_step_index,
+            pauses: status.pause_conditions.clone(),
+            replicas: status.replicas,
+            stable: status.stable_rs.clone(),
+        }
+    }
+
+    /// Whether it is that of this status; without a copy.
+    fn is_of(&self, status: &RolloutStatus) -> bool {
+        let Self {
+            phase,
+            step,
+            pauses,
+            replicas,
+            stable,
+        } = self;
+        *phase == status.phase
+            && *step == status.current_step_index
+            && *pauses == status.pause_conditions
+            && *replicas == status.replicas
+            && *stable == status.stable_rs
+    }
 }
 
 impl Player {
@@ -329,7 +369,7 @@ impl Player {
             name,
             origin: Timestamp::from_secs(0),
             released: false,
-            last_key: String::new(),
+            last_key: None,
             last_key_at: Timestamp::from_secs(0),
         };
         player.recorder.recording = recording;
@@ -487,9 +527,14 @@ impl Player {
         checks: &mut BTreeMap<usize, Check>,
     ) {
         self.simulation.run_until(at, &mut self.recorder);
-        let key = self.state_key();
-        if key != self.last_key {
-            self.last_key = key;
+        let rollout = self.rollout();
+        let is_same = match (rollout, &self.last_key) {
+            (Some(rollout), Some(key)) => key.is_of(&rollout.status),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if !is_same {
+            self.last_key = rollout.map(|rollout| StateKey::of(&rollout.status));
             self.last_key_at = at;
         }
         for (index, expectation) in scenario.expect.iter().enumerate() {
@@ -525,20 +570,6 @@ impl Player {
             RolloutPhase::Progressing | RolloutPhase::Unset => false,
         };
         observed && at_rest && next.since(self.last_key_at) > AFTERMATH
-    }
-
-    fn state_key(&self) -> String {
-        self.rollout().map_or_else(String::new, |rollout| {
-            let status = &rollout.status;
-            format!(
-                "{} {:?} {:?} {} {}",
-                status.phase,
-                status.current_step_index,
-                status.pause_conditions,
-                status.replicas,
-                status.stable_rs
-            )
-        })
     }
 
     pub fn release(&mut self, scenario: &Scenario) {

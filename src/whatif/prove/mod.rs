@@ -43,7 +43,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             choices: 200,
-            states: 50_000,
+            states: 20_000,
             surprises: 2,
             time: Duration::from_secs(6 * 3600),
         }

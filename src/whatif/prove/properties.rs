@@ -297,8 +297,9 @@ fn aborted(trial: &Trial) -> Option<(String, Trial)> {
     }
     let share = trial.stable_share();
     let is_back = share >= 1.0 - 1e-9 && trial.stable_pods() > 0;
-    // A release that was complete before the abort came is stable itself.
-    if is_back || trial.is_promoted() {
+    // A release that was complete before the abort came is stable itself; and after `promote --full` the
+    // controller takes aborts back.
+    if is_back || trial.is_promoted() || !trial.is_aborted() {
         return None;
     }
     let percent = (share * 1000.0).round() / 10.0;
