@@ -2,7 +2,7 @@
 
 mod baseline;
 mod changed;
-mod fixes;
+pub(super) mod fixes;
 mod helm;
 mod kustomize;
 mod rendering;

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "live")]
 mod controller;
+mod diff;
 mod explain;
 mod input;
 mod lint;
@@ -22,6 +23,7 @@ mod replay;
 mod simulate;
 mod test;
 mod traces;
+mod tune;
 mod whatif;
 
 use std::io::{IsTerminal, Write};
@@ -69,6 +71,8 @@ enum Command {
     Promql(promql::Arguments),
     Prove(prove::Arguments),
     Whatif(Box<whatif::Arguments>),
+    Diff(diff::Arguments),
+    Tune(Box<tune::Arguments>),
     Schema(manual::SchemaArguments),
     Completions(manual::CompletionsArguments),
     Man(manual::ManArguments),
@@ -150,6 +154,8 @@ fn run(arguments: &Arguments) -> std::io::Result<Outcome> {
         Command::Promql(arguments) => promql::run(arguments, look),
         Command::Prove(arguments) => prove::run(arguments, look),
         Command::Whatif(arguments) => whatif::run(arguments, look),
+        Command::Diff(arguments) => diff::run(arguments, look),
+        Command::Tune(arguments) => tune::run(arguments, look),
         Command::Schema(arguments) => manual::schema(arguments),
         Command::Completions(arguments) => manual::completions(arguments),
         Command::Man(arguments) => manual::man(arguments),

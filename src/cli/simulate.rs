@@ -179,6 +179,14 @@ pub(super) fn read_objects(
     paths: &[PathBuf],
 ) -> io::Result<Option<Vec<serde_json::Value>>> {
     let files = input::read_paths(paths)?;
+    Ok(objects_of(sources, &files))
+}
+
+/// The objects of manifests that were read, whose problems are shown; none where one of them is an error.
+pub(super) fn objects_of(
+    sources: &mut Sources,
+    files: &[(String, Vec<u8>)],
+) -> Option<Vec<serde_json::Value>> {
     let named: Vec<(&str, &[u8])> = files
         .iter()
         .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
@@ -187,15 +195,10 @@ pub(super) fn read_objects(
     let missing = bundle.missing_references();
     found.extend(missing.into_iter().map(|(_, problem)| problem));
     if problems::show(sources, &found) {
-        return Ok(None);
+        return None;
     }
-    Ok(Some(
-        bundle
-            .objects()
-            .iter()
-            .map(|object| object.json.clone())
-            .collect(),
-    ))
+    let objects = bundle.objects().iter();
+    Some(objects.map(|object| object.json.clone()).collect())
 }
 
 /// Reads scenarios and shows their problems; none where one of them is an error.

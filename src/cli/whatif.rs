@@ -115,7 +115,8 @@ enum Format {
     Html,
 }
 
-fn gate(text: &str) -> Result<Gate, String> {
+/// Reads a condition; errors name what there is.
+pub(super) fn gate(text: &str) -> Result<Gate, String> {
     Gate::parse(text).map_err(|error| {
         let names: Vec<String> = quantities()
             .map(|(name, about)| format!("  {name}: {about}"))

@@ -19,6 +19,7 @@ mod rule;
 pub mod rules;
 mod settings;
 mod suppress;
+pub mod values;
 
 use crate::source::{Problem, Severity, Sources};
 use crate::spec::bundle::Bundle;

@@ -11,13 +11,16 @@
 //! | `row`, `summary` | what is kept of a run; sums over runs and what they say |
 //! | `share`, `amounts` | shares, times and numbers with intervals |
 //! | `pairs` | two variants compared run by run |
+//! | `compare` | two versions of the manifests in the same runs |
 //! | `gates` | conditions on results, for pipelines |
 //! | `vary` | fields of manifests by their address |
 //! | `sweep` | the same for several values of one or two things |
 //! | `prove` | what can happen at all: an exhaustive search within bounds |
 //! | `suggestions` | what to change, each change played |
+//! | `tune` | the best settings under limits for wrong decisions |
 
 mod amounts;
+mod compare;
 pub mod gates;
 mod pairs;
 pub mod prove;
@@ -28,12 +31,14 @@ mod share;
 mod suggestions;
 mod summary;
 mod sweep;
+pub mod tune;
 pub mod vary;
 
 use serde::Serialize;
 use serde_json::Value;
 
 pub use amounts::{Amount, Amounts, Estimate, Histogram};
+pub use compare::{Comparison, compare};
 pub use pairs::{Change, Changes, Pairs};
 pub use releases::{Release, Releases, altered, releases, with_requests};
 pub use row::{Ending, Row};

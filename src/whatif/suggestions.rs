@@ -297,7 +297,7 @@ fn of_steps(objects: &[Value], rollout: &Value, prefix: &str, found: &mut Vec<Ca
 }
 
 /// A duration as Go writes it; plain numbers are seconds.
-fn as_length(value: &Value) -> Option<String> {
+pub(super) fn as_length(value: &Value) -> Option<String> {
     match value {
         Value::Number(seconds) => Some(format!("{seconds}s")),
         Value::String(text) if text.parse::<u64>().is_ok() => Some(format!("{text}s")),
@@ -317,7 +317,7 @@ fn candidate(objects: &[Value], address: &str, after: Value) -> Option<Candidate
 }
 
 /// Twice and half of a length of time; whole seconds only, and none below a second.
-fn doubled_and_halved(text: &str) -> Vec<String> {
+pub(super) fn doubled_and_halved(text: &str) -> Vec<String> {
     let Ok(length) = Duration::parse_go(text) else {
         return Vec::new();
     };
@@ -330,7 +330,7 @@ fn doubled_and_halved(text: &str) -> Vec<String> {
 }
 
 /// The query with all its windows doubled, and halved, where they are all of one length.
-fn with_other_windows(query: &str) -> Vec<String> {
+pub(super) fn with_other_windows(query: &str) -> Vec<String> {
     let Ok(window) = Regex::new(r"\[(\d+)([smh])\]") else {
         return Vec::new();
     };

@@ -15,8 +15,8 @@ pub const VALUES_MAX: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     /// Index of the object.
-    object: usize,
-    steps: Vec<Step>,
+    pub object: usize,
+    pub steps: Vec<Step>,
     /// `Kind/name:path`, unambiguous.
     pub address: String,
 }

@@ -41,7 +41,11 @@ pub(super) fn write(files: &mut [(String, Vec<u8>)], fixed: Vec<Option<String>>)
 }
 
 /// A unified diff of all files that fixes change.
-pub(super) fn diff(files: &[(String, Vec<u8>)], fixed: &[Option<String>], look: Look) -> String {
+pub(in crate::cli) fn diff(
+    files: &[(String, Vec<u8>)],
+    fixed: &[Option<String>],
+    look: Look,
+) -> String {
     let mut out = String::new();
     for ((name, bytes), text) in files.iter().zip(fixed) {
         let Some(text) = text else { continue };

@@ -57,7 +57,23 @@ pub struct Examples<'p> {
 /// # Errors
 /// The text of the drawing backend's error; none is known to occur.
 pub fn html(study: &Study, examples: Option<Examples<'_>>) -> Result<String, String> {
-    let good = quality(study) == Quality::Good;
+    let title = format!("What if: {}", study.rollout);
+    let first = first_screen(study)?;
+    let details = html! {
+        (results(study))
+        @if let Some(examples) = examples { (courses(examples)?) }
+        @if let Some(curve) = &study.curve { (operating_curve(curve, study)?) }
+        (harm(study)?)
+        @if let Some(sweep) = &study.sweep { (varied(sweep, study)?) }
+        @if let Some(sensitivity) = &study.sensitivity { (changes(sensitivity)?) }
+        (method(study))
+    };
+    let is_good = quality(study) == Quality::Good;
+    Ok(page(&title, is_good, &first, &details))
+}
+
+/// A page with its first screen, coloured by whether the verdict is good.
+pub(super) fn page(title: &str, is_good: bool, first: &Markup, details: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -65,30 +81,26 @@ pub fn html(study: &Study, examples: Option<Examples<'_>>) -> Result<String, Str
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { "What if: " (study.rollout) }
+                // An empty icon keeps browsers from asking for one.
+                link rel="icon" href="data:,";
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 main {
-                    section class=(if good { "good" } else { "poor" }) aria-label="Verdict" {
-                        (first_screen(study)?)
+                    section class=(if is_good { "good" } else { "poor" }) aria-label="Verdict" {
+                        (first)
                     }
-                    (results(study))
-                    @if let Some(examples) = examples { (courses(examples)?) }
-                    @if let Some(curve) = &study.curve { (operating_curve(curve, study)?) }
-                    (harm(study)?)
-                    @if let Some(sweep) = &study.sweep { (varied(sweep, study)?) }
-                    @if let Some(sensitivity) = &study.sensitivity { (changes(sensitivity)?) }
-                    (method(study))
+                    (details)
                 }
             }
         }
     };
-    Ok(format!("{}\n", page.into_string()))
+    format!("{}\n", page.into_string())
 }
 
 /// A picture with words for those who do not see it.
-fn figure(svg: &str, alternative: &str, caption: &str) -> Markup {
+pub(super) fn figure(svg: &str, alternative: &str, caption: &str) -> Markup {
     html! {
         figure {
             div role="img" aria-label=(alternative) { (PreEscaped(svg)) }

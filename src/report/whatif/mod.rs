@@ -6,13 +6,17 @@
 //! | `text` | for terminals |
 //! | `html`, `pictures` | one self-contained page, with pictures as SVG |
 //! | `markdown` | for a comment on a pull request |
+//! | `difference` | two versions of the manifests compared |
+//! | `tuning` | the best settings that were found |
 //! | `tables` | CSV, one line a release and combination of values |
 
+mod difference;
 mod html;
 mod markdown;
 mod pictures;
 mod tables;
 mod text;
+mod tuning;
 mod words;
 
 use serde::Serialize;
@@ -20,10 +24,12 @@ use serde::Serialize;
 use crate::whatif::gates::GateResult;
 use crate::whatif::{Sensitivity, Summary, Sweep};
 
+pub use difference::{Difference, difference_json, difference_markdown, difference_text, is_worse};
 pub use html::{Examples, html};
 pub use markdown::markdown;
 pub use tables::csv;
 pub use text::render;
+pub use tuning::{TuningReport, tuning_html, tuning_json, tuning_text};
 pub use words::{amount_text, interval_text, percent, seconds_text};
 
 /// Everything that a report tells; as JSON it is the report for machines.

@@ -8,6 +8,7 @@ use crate::report::plot::{
 };
 use crate::sim::play::Play;
 use crate::sim::timeline::EntryKind;
+use crate::whatif::tune::{Tuned, Tuning};
 use crate::whatif::{Ending, Histogram, Results, Share, Summary, Sweep};
 
 use super::words::{percent, value_text as json_text};
@@ -380,6 +381,66 @@ fn shade(share: f64) -> RGBColor {
         between(235.0, 48.0),
         between(247.0, 107.0),
     )
+}
+
+/// Settings by time and harm: those tried, the best, the present and the chosen ones.
+pub(super) fn front(
+    tuning: &Tuning,
+    chosen: Option<usize>,
+    harm_is_requests: bool,
+) -> Result<String, String> {
+    let unit = if harm_is_requests { 1.0 } else { 60.0 };
+    let place = |tuned: &Tuned| Some((tuned.seconds? / 60.0, tuned.harm? / unit));
+    let front: Vec<(f64, f64)> = tuning.front.iter().filter_map(place).collect();
+    let present = place(&tuning.present);
+    // Far from all that matters, dots would only make the rest small.
+    let told = || front.iter().chain(&present).copied();
+    let (x_end, y_end) = told().fold((0.0, 0.0), |(x, y): (f64, f64), it| {
+        (x.max(it.0), y.max(it.1))
+    });
+    let (x_end, y_end) = (x_end.max(0.1) * 1.6, y_end.max(0.1) * 1.6);
+    let dots: Vec<(f64, f64, bool)> = tuning
+        .dots
+        .iter()
+        .map(|dot| (dot.seconds / 60.0, dot.harm / unit, dot.is_allowed))
+        .filter(|(x, y, _)| *x <= x_end && *y <= y_end)
+        .collect();
+    let axes = Axes {
+        x: (0.0, x_end),
+        y: (0.0, y_end),
+        x_name: "minutes until a healthy release has reached everybody",
+        y_name: if harm_is_requests {
+            "requests that fail because of a bad release"
+        } else {
+            "minutes until a bad release is aborted"
+        },
+        y_is_share: false,
+    };
+    picture((WIDTH, HEIGHT + 60), |root| {
+        chart(root, &axes, |chart| {
+            for (x, y, is_allowed) in &dots {
+                let size = if *is_allowed { 3 } else { 2 };
+                let dot = Circle::new((*x, *y), size * SCALE, COLOURS[6].filled());
+                chart.draw_series(std::iter::once(dot))?;
+            }
+            let style = GREEN.stroke_width(2 * SCALE as u32);
+            chart.draw_series(std::iter::once(PathElement::new(front.clone(), style)))?;
+            for (index, point) in front.iter().enumerate() {
+                let dot = Circle::new(*point, 5 * SCALE, GREEN.filled());
+                chart.draw_series(std::iter::once(dot))?;
+                if chosen == Some(index) {
+                    let style = INK.stroke_width(2 * SCALE as u32);
+                    let ring = Circle::new(*point, 8 * SCALE, style);
+                    chart.draw_series(std::iter::once(ring))?;
+                }
+            }
+            if let Some(point) = present {
+                let dot = Circle::new(point, 5 * SCALE, RED.filled());
+                chart.draw_series(std::iter::once(dot))?;
+            }
+            Ok(())
+        })
+    })
 }
 
 /// The release's share of the traffic over time, its pods, and its measurements.

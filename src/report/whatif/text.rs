@@ -5,13 +5,12 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use crate::report::timeline::Look;
-use crate::whatif::gates::GateResult;
 use crate::whatif::{Cell, Results, Sensitivity, Sweep};
 
 use super::Study;
 use super::words::{
-    Quality, change_text, endings, interval_text, lines, number_text, percent, quality,
-    seconds_text, suggestion_effects, value_text, verdict,
+    Quality, change_text, columns, endings, gate_text, interval_text, lines, number_text, percent,
+    quality, seconds_text, suggestion_effects, value_text, verdict,
 };
 
 /// Changes that are told as suggestions at most.
@@ -86,46 +85,9 @@ pub fn render(study: &Study, look: Look) -> String {
         let _ = writeln!(out, "\nnote: {note}");
     }
     for gate in &study.gates {
-        let GateResult {
-            condition,
-            is_met,
-            is_certain,
-            value,
-        } = gate;
-        let word = if *is_met {
-            look.paint(AnsiColor::Red.on_default().bold(), "FAILED")
-        } else {
-            look.paint(AnsiColor::Green.on_default(), "passed")
-        };
-        let found = value.map_or("there is no such value".to_owned(), |value| {
-            format!("{} ({} to {})", value.value, value.low, value.high)
-        });
-        let doubt = if *is_certain {
-            ""
-        } else {
-            "; not certain: more runs would tell"
-        };
-        let _ = writeln!(out, "\n{word} {condition}: {found}{doubt}");
+        let _ = writeln!(out, "\n{}", gate_text(gate, look));
     }
     let _ = writeln!(out, "\nagain: {}", study.command);
-    out
-}
-
-/// Columns as wide as their widest cell, two spaces apart.
-fn columns<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let mut out = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths);
-        let line: Vec<String> = cells
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        let _ = writeln!(out, "{}", line.join("  ").trim_end());
-    }
     out
 }
 

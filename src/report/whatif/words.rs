@@ -1,6 +1,12 @@
 //! The verdict in plain words, and numbers as people read them.
 
+use std::fmt::Write as _;
+
+use anstyle::AnsiColor;
+
+use crate::report::timeline::Look;
 use crate::time::Duration;
+use crate::whatif::gates::GateResult;
 use crate::whatif::{Amount, Ending, Estimate, Share, Summary};
 
 use super::Study;
@@ -279,12 +285,21 @@ pub(super) fn change_text(suggestion: &crate::whatif::Suggestion) -> String {
         after,
         ..
     } = suggestion;
+    if field.ends_with("[*].pause.duration") {
+        return format!("{field}: all {}", value_text(after));
+    }
+    value_change(field, before, after)
+}
+
+/// A field with its value before and after; of queries only the windows.
+pub(super) fn value_change(
+    field: &str,
+    before: &serde_json::Value,
+    after: &serde_json::Value,
+) -> String {
     if field.ends_with(".query") {
         let windows = |value: &serde_json::Value| window_of(value.as_str().unwrap_or_default());
         return format!("{field}: windows {} → {}", windows(before), windows(after));
-    }
-    if field.ends_with("[*].pause.duration") {
-        return format!("{field}: all {}", value_text(after));
     }
     format!("{field}: {} → {}", value_text(before), value_text(after))
 }
@@ -315,6 +330,48 @@ fn window_of(query: &str) -> String {
     let rest = query.get(start..).unwrap_or_default();
     let end = rest.find(']').map_or(rest.len(), |end| end + 1);
     rest.get(..end).unwrap_or_default().to_owned()
+}
+
+/// Columns as wide as their widest cell, two spaces apart.
+pub(super) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut out = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths);
+        let line: Vec<String> = cells
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        let _ = writeln!(out, "{}", line.join("  ").trim_end());
+    }
+    out
+}
+
+/// What came of a condition, for terminals.
+pub(super) fn gate_text(gate: &GateResult, look: Look) -> String {
+    let GateResult {
+        condition,
+        is_met,
+        is_certain,
+        value,
+    } = gate;
+    let word = if *is_met {
+        look.paint(AnsiColor::Red.on_default().bold(), "FAILED")
+    } else {
+        look.paint(AnsiColor::Green.on_default(), "passed")
+    };
+    let found = value.map_or("there is no such value".to_owned(), |value| {
+        format!("{} ({} to {})", value.value, value.low, value.high)
+    });
+    let doubt = if *is_certain {
+        ""
+    } else {
+        "; not certain: more runs would tell"
+    };
+    format!("{word} {condition}: {found}{doubt}")
 }
 
 #[cfg(test)]
