@@ -3,6 +3,7 @@
 //! Exit codes: 0 clean, 1 findings or a failed expectation, 2 wrong use (also files that cannot be
 //! read), 3 an internal error.
 
+mod backtest;
 #[cfg(feature = "live")]
 mod controller;
 mod diff;
@@ -73,6 +74,7 @@ enum Command {
     Whatif(Box<whatif::Arguments>),
     Diff(diff::Arguments),
     Tune(Box<tune::Arguments>),
+    Backtest(Box<backtest::Arguments>),
     Schema(manual::SchemaArguments),
     Completions(manual::CompletionsArguments),
     Man(manual::ManArguments),
@@ -156,6 +158,7 @@ fn run(arguments: &Arguments) -> std::io::Result<Outcome> {
         Command::Whatif(arguments) => whatif::run(arguments, look),
         Command::Diff(arguments) => diff::run(arguments, look),
         Command::Tune(arguments) => tune::run(arguments, look),
+        Command::Backtest(arguments) => backtest::run(arguments, look),
         Command::Schema(arguments) => manual::schema(arguments),
         Command::Completions(arguments) => manual::completions(arguments),
         Command::Man(arguments) => manual::man(arguments),

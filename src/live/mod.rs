@@ -18,6 +18,7 @@
 //! | `access`, `manifests` | what the controller may do; how it is installed |
 //! | `user` | commands of people |
 //! | `providers`, `redact` | measurements; what must not be shown of them |
+//! | `prometheus` | recorded series of a server |
 //! | `signals` | what metrics and records are made from |
 //!
 //! Only here and in `cli` are there clients, clocks and sleeps.
@@ -37,6 +38,7 @@ pub mod log;
 pub mod manifests;
 pub mod metrics;
 mod plan;
+pub mod prometheus;
 pub mod providers;
 mod queue;
 mod reconcile;

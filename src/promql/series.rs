@@ -425,12 +425,21 @@ impl Store {
     /// milliseconds; start timestamps of floats are left out. So are samples that are not newer
     /// than the last of their series.
     pub fn append_all(&mut self, other: &Store, from: i64, shift: i64) {
+        self.append_between(other, from, i64::MAX, shift);
+    }
+
+    /// The same up to `to`.
+    pub fn append_between(&mut self, other: &Store, from: i64, to: i64, shift: i64) {
         for (labels, data) in other.series() {
             let moved = |time: i64| time.saturating_add(shift);
-            for (time, value) in data.floats().filter(|(time, _)| *time >= from) {
+            for (time, value) in data.floats().filter(|(time, _)| (from..=to).contains(time)) {
                 let _ = self.append_float(labels, 0, moved(time), value);
             }
-            for sample in data.histograms().iter().filter(|it| it.time >= from) {
+            for sample in data
+                .histograms()
+                .iter()
+                .filter(|it| (from..=to).contains(&it.time))
+            {
                 let start = if sample.start == 0 {
                     0
                 } else {

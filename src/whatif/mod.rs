@@ -17,9 +17,11 @@
 //! | `sweep` | the same for several values of one or two things |
 //! | `prove` | what can happen at all: an exhaustive search within bounds |
 //! | `suggestions` | what to change, each change played |
+//! | `backtest` | analysis templates on real history |
 //! | `tune` | the best settings under limits for wrong decisions |
 
 mod amounts;
+pub mod backtest;
 mod compare;
 pub mod gates;
 mod pairs;

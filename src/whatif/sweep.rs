@@ -10,10 +10,7 @@ use crate::time::Duration;
 use super::releases::{altered, releases, with_requests};
 use super::runs::{Effort, Variant, play_all};
 use super::summary::{Summary, Tally};
-use super::vary::{Field, with_value};
-
-/// Combinations of values at most.
-pub const CELLS_MAX: usize = 400;
+use super::vary::{Field, combinations, with_value};
 
 /// What is varied, and which values it takes.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,18 +104,12 @@ pub fn sweep(
     dimensions: &[Dimension],
     effort: &Effort<'_>,
 ) -> Result<Sweep, String> {
-    let count = dimensions.iter().try_fold(1_usize, |count, dimension| {
-        count.checked_mul(dimension.values.len())
-    });
-    let Some(count) = count.filter(|count| (1..=CELLS_MAX).contains(count)) else {
-        return Err(format!(
-            "at most {CELLS_MAX} combinations of values are played"
-        ));
-    };
-    let mut cells: Vec<Combination> = Vec::with_capacity(count);
-    for index in 0..count {
-        cells.push(cell(objects, scenario, dimensions, index)?);
-    }
+    let lists: Vec<Vec<Value>> = dimensions.iter().map(|it| it.values.clone()).collect();
+    let cells: Vec<Combination> = combinations(&lists)?
+        .into_iter()
+        .map(|values| cell(objects, scenario, dimensions, values))
+        .collect::<Result<_, _>>()?;
+    let count = cells.len();
     let variants: Vec<Variant<'_>> = cells
         .iter()
         .flat_map(|cell| {
@@ -179,19 +170,8 @@ fn cell(
     objects: &[Value],
     scenario: &Scenario,
     dimensions: &[Dimension],
-    index: usize,
+    values: Vec<Value>,
 ) -> Result<Combination, String> {
-    let mut values = vec![Value::Null; dimensions.len()];
-    let mut rest = index;
-    for (value, dimension) in values.iter_mut().zip(dimensions).rev() {
-        let length = dimension.values.len().max(1);
-        *value = dimension
-            .values
-            .get(rest % length)
-            .cloned()
-            .unwrap_or_default();
-        rest /= length;
-    }
     let mut objects = objects.to_vec();
     let mut scenario = scenario.clone();
     let (mut errors, mut added) = (None, None);

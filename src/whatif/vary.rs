@@ -10,6 +10,8 @@ use crate::time::Duration;
 
 /// Values of one range or list at most.
 pub const VALUES_MAX: usize = 100;
+/// Combinations of values at most.
+pub const COMBINATIONS_MAX: usize = 400;
 
 /// A field of one of the objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,6 +176,33 @@ pub fn with_value(objects: &[Value], field: &Field, value: &Value) -> Vec<Value>
         set(object, &field.steps, value);
     }
     objects
+}
+
+/// All combinations of one value of each list; the last list changes fastest.
+///
+/// # Errors
+/// A list is empty, or there are too many.
+pub fn combinations(lists: &[Vec<Value>]) -> Result<Vec<Vec<Value>>, String> {
+    let count = lists
+        .iter()
+        .try_fold(1_usize, |count, list| count.checked_mul(list.len()));
+    if !count.is_some_and(|count| (1..=COMBINATIONS_MAX).contains(&count)) {
+        return Err(format!(
+            "at most {COMBINATIONS_MAX} combinations of values are played"
+        ));
+    }
+    let mut all = vec![Vec::new()];
+    for list in lists {
+        let longer = all.iter().flat_map(|before: &Vec<Value>| {
+            list.iter().map(|value| {
+                let mut combination = before.clone();
+                combination.push(value.clone());
+                combination
+            })
+        });
+        all = longer.collect();
+    }
+    Ok(all)
 }
 
 /// `Kind/name`.

@@ -8,9 +8,11 @@
 //! | `markdown` | for a comment on a pull request |
 //! | `difference` | two versions of the manifests compared |
 //! | `tuning` | the best settings that were found |
+//! | `history` | what past releases would have got |
 //! | `tables` | CSV, one line a release and combination of values |
 
 mod difference;
+mod history;
 mod html;
 mod markdown;
 mod pictures;
@@ -25,6 +27,7 @@ use crate::whatif::gates::GateResult;
 use crate::whatif::{Sensitivity, Summary, Sweep};
 
 pub use difference::{Difference, difference_json, difference_markdown, difference_text, is_worse};
+pub use history::{History, PastResult, PastSetting, history_csv, history_json, history_text};
 pub use html::{Examples, html};
 pub use markdown::markdown;
 pub use tables::csv;

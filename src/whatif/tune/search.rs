@@ -25,6 +25,8 @@ const CHILDREN: usize = 16;
 const FINALISTS: usize = 8;
 /// Tries to make settings that are new.
 const TRIES: u64 = 40;
+/// Rounds that are played whatever the bounds: without them nothing is searched.
+const ROUNDS_MIN: usize = 3;
 const ROUNDS_MAX: usize = 40;
 
 /// How much is played.
@@ -32,7 +34,7 @@ const ROUNDS_MAX: usize = 40;
 pub struct Bounds {
     /// Of each release for the settings that are told. The effort's own number does not matter.
     pub runs: u64,
-    /// Simulations in all.
+    /// Simulations in all, about: a first search is played in any case.
     pub plays: u64,
 }
 
@@ -76,17 +78,15 @@ pub fn tune(
     search.play(&first, FIRST_RUNS.min(bounds.runs))?;
     // What the last two stages need.
     let last = (FINALISTS as u64 + 1) * 2 * bounds.runs;
-    let reserve = last.saturating_add(FINALISTS as u64 * 12 * FIRST_RUNS);
+    let reserve = last.saturating_add(FINALISTS as u64 * 6 * FIRST_RUNS);
     for round in 0..ROUNDS_MAX {
         let parents = search.best(PARENTS);
         search.play(&parents, SECOND_RUNS.min(bounds.runs))?;
         let children = search.children(&search.best(PARENTS), mix(effort.seed, round as u64));
         let round_plays = (PARENTS as u64 * SECOND_RUNS + CHILDREN as u64 * FIRST_RUNS) * 2;
         let spent = search.plays.saturating_add(round_plays);
-        if children.is_empty()
-            || spent.saturating_add(reserve) > bounds.plays
-            || search.is_stopped()
-        {
+        let is_spent = round >= ROUNDS_MIN && spent.saturating_add(reserve) > bounds.plays;
+        if children.is_empty() || is_spent || search.is_stopped() {
             break;
         }
         search.play(&children, FIRST_RUNS.min(bounds.runs))?;
