@@ -54,15 +54,14 @@ impl Tuned {
         evaluation: Evaluation,
         demands: &Demands,
     ) -> Self {
-        let merits = Merits::of(&evaluation, demands);
+        let merits = Merits::of_estimates(&evaluation, demands);
         let (healthy, bad) = (&evaluation.healthy, &evaluation.bad);
         Self {
             seconds: finite(merits.seconds),
             harm: finite(merits.harm),
-            is_allowed: 1.0 - healthy.promoted.share <= demands.max_false_abort
-                && bad.aborted.share >= demands.min_detect,
-            is_surely_allowed: 1.0 - healthy.promoted.low <= demands.max_false_abort
-                && bad.aborted.low >= demands.min_detect,
+            is_allowed: missed_by(1.0 - healthy.promoted.share, bad.aborted.share, demands) <= 0.0,
+            is_surely_allowed: missed_by(1.0 - healthy.promoted.low, bad.aborted.low, demands)
+                <= 0.0,
             changes,
             evaluation,
         }
@@ -70,10 +69,13 @@ impl Tuned {
 
     /// By how much the demands are missed, 0 where they are met.
     pub fn missed_by(&self, demands: &Demands) -> f64 {
-        let stopped = 1.0 - self.evaluation.healthy.promoted.share;
-        let caught = self.evaluation.bad.aborted.share;
-        (stopped - demands.max_false_abort).max(0.0) + (demands.min_detect - caught).max(0.0)
+        Merits::of_estimates(&self.evaluation, demands).violation
     }
+}
+
+/// By how much these shares of stopped healthy and caught bad releases miss the demands.
+fn missed_by(stopped: f64, caught: f64, demands: &Demands) -> f64 {
+    (stopped - demands.max_false_abort).max(0.0) + (demands.min_detect - caught).max(0.0)
 }
 
 fn finite(value: f64) -> Option<f64> {
@@ -148,21 +150,32 @@ impl Choice {
 /// What settings are compared by: less is better.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Merits {
-    /// By how much the demands are surely missed.
+    /// By how much the demands are missed.
     pub violation: f64,
     pub seconds: f64,
     pub harm: f64,
 }
 
 impl Merits {
+    /// Demands are missed if they are at the better ends of the 95 % intervals.
     pub fn of(evaluation: &Evaluation, demands: &Demands) -> Self {
+        let (healthy, bad) = (&evaluation.healthy, &evaluation.bad);
+        let missed = missed_by(1.0 - healthy.promoted.high, bad.aborted.high, demands);
+        Self::with(evaluation, missed)
+    }
+
+    /// Demands are missed if the estimates miss them.
+    pub fn of_estimates(evaluation: &Evaluation, demands: &Demands) -> Self {
+        let (healthy, bad) = (&evaluation.healthy, &evaluation.bad);
+        let missed = missed_by(1.0 - healthy.promoted.share, bad.aborted.share, demands);
+        Self::with(evaluation, missed)
+    }
+
+    fn with(evaluation: &Evaluation, violation: f64) -> Self {
         let (healthy, bad) = (&evaluation.healthy, &evaluation.bad);
         let mean = |amount: Option<crate::whatif::Amount>| {
             amount.map_or(f64::INFINITY, |amount| amount.mean.value)
         };
-        let stopped = 1.0 - healthy.promoted.high;
-        let violation = (stopped - demands.max_false_abort).max(0.0)
-            + (demands.min_detect - bad.aborted.high).max(0.0);
         Self {
             violation,
             seconds: mean(healthy.seconds_to_promotion),

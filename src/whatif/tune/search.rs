@@ -23,6 +23,8 @@ const PARENTS: usize = 8;
 const CHILDREN: usize = 16;
 /// Settings that are played with the full number of runs.
 const FINALISTS: usize = 8;
+/// Settings that those are chosen from.
+const SEMIFINALISTS: usize = 16;
 /// Tries to make settings that are new.
 const TRIES: u64 = 40;
 /// Rounds that are played whatever the bounds: without them nothing is searched.
@@ -77,7 +79,8 @@ pub fn tune(
     first.retain(|positions| search.board.is_sensible(positions));
     search.play(&first, FIRST_RUNS.min(bounds.runs))?;
     // What the last two stages need.
-    let last = (FINALISTS as u64 + 1) * 2 * bounds.runs;
+    let semifinal = SEMIFINALISTS as u64 * 2 * SECOND_RUNS.min(bounds.runs);
+    let last = (FINALISTS as u64 + 1) * 2 * bounds.runs + semifinal;
     let reserve = last.saturating_add(FINALISTS as u64 * 6 * FIRST_RUNS);
     for round in 0..ROUNDS_MAX {
         let parents = search.best(PARENTS);
@@ -91,7 +94,10 @@ pub fn tune(
         }
         search.play(&children, FIRST_RUNS.min(bounds.runs))?;
     }
-    let finalists = search.without_idle_changes(search.best(FINALISTS))?;
+    let second_runs = SECOND_RUNS.min(bounds.runs);
+    search.play(&search.best(SEMIFINALISTS), second_runs)?;
+    let finalists = search.best_by_estimates(FINALISTS, second_runs);
+    let finalists = search.without_idle_changes(finalists)?;
     let mut told = vec![present.clone()];
     told.extend(finalists.iter().filter(|it| **it != present).cloned());
     search.play(&told, bounds.runs)?;
@@ -153,14 +159,28 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// The best so far, the best first.
+    /// The best so far, the best first, as far as few runs can tell: what may meet the demands counts as
+    /// meeting them.
     fn best(&self, count: usize) -> Vec<Positions> {
-        let merits: Vec<Merits> = self
-            .known
-            .values()
-            .map(|known| Merits::of(&known.evaluation(), &self.demands))
-            .collect();
-        let all: Vec<&Positions> = self.known.keys().collect();
+        self.ranked(count, 0, Merits::of)
+    }
+
+    /// The best of those with at least so many runs, by what the runs say.
+    fn best_by_estimates(&self, count: usize, runs: u64) -> Vec<Positions> {
+        self.ranked(count, runs, Merits::of_estimates)
+    }
+
+    fn ranked(
+        &self,
+        count: usize,
+        runs: u64,
+        merits: fn(&Evaluation, &Demands) -> Merits,
+    ) -> Vec<Positions> {
+        let known = self.known.iter();
+        let (all, merits): (Vec<&Positions>, Vec<Merits>) = known
+            .filter(|(_, known)| known.healthy.runs() >= runs)
+            .map(|(positions, known)| (positions, merits(&known.evaluation(), &self.demands)))
+            .unzip();
         let order = ranked(&merits).into_iter();
         order
             .filter_map(|index| all.get(index).map(|it| (*it).clone()))
