@@ -18,6 +18,12 @@ pub fn merge_templates(
     templates: &[&AnalysisTemplateSpec],
 ) -> Result<AnalysisTemplateSpec, String> {
     let mut merged = AnalysisTemplateSpec::default();
+    // A metric is large, and mostly there is one: no room for more.
+    let count = templates
+        .iter()
+        .map(|template| template.metrics.len())
+        .sum();
+    merged.metrics.reserve_exact(count);
     for template in templates {
         merged.metrics.extend(template.metrics.iter().cloned());
         merged.dry_run.extend(template.dry_run.iter().cloned());

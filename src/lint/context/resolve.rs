@@ -58,16 +58,16 @@ pub(super) fn resolve<'b>(
             .iter()
             .chain(specs.iter().flat_map(|(_, spec)| &spec.dry_run)),
     );
-    let metrics = specs
-        .iter()
-        .flat_map(|(object, spec)| {
-            let metrics = spec.metrics.iter().enumerate();
-            metrics.map(|(index, metric)| {
-                let path = format!("spec.metrics[{index}]");
-                MetricView::new(sources, object, path, metric, &arguments, &dry_run)
-            })
-        })
-        .collect();
+    // A metric is large, and mostly there is one: no room for more.
+    let count = specs.iter().map(|(_, spec)| spec.metrics.len()).sum();
+    let mut metrics = Vec::with_capacity(count);
+    for (object, spec) in &specs {
+        for (index, metric) in spec.metrics.iter().enumerate() {
+            let path = format!("spec.metrics[{index}]");
+            let view = MetricView::new(sources, object, path, metric, &arguments, &dry_run);
+            metrics.push(view);
+        }
+    }
     AnalysisUse {
         place,
         owner,
