@@ -1,6 +1,11 @@
 //! `rollproof whatif` as users call it: the same result for any number of threads, varied values,
 //! gates, errors that say what was meant.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "waits for a program to be at work before it is interrupted"
+)]
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -156,4 +161,37 @@ fn mistakes_are_explained() {
         "{}",
         stderr(&output)
     );
+}
+
+/// Ctrl-C ends the runs, and what was done is told.
+#[test]
+#[cfg(unix)]
+fn what_is_done_is_kept_when_it_is_interrupted() {
+    let mut running = Command::new(env!("CARGO_BIN_EXE_rollproof"))
+        .args(["whatif", K8S, "--scenario", SCENARIO, "--runs", "10000000"])
+        .args(["--format", "json"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    std::thread::sleep(std::time::Duration::from_secs(8));
+    let told = Command::new("kill")
+        .args(["-INT", &running.id().to_string()])
+        .status();
+    if !told.is_ok_and(|status| status.success()) {
+        println!("skipped: nothing here sends signals");
+        let _ = running.kill();
+        let _ = running.wait();
+        return;
+    }
+    let output = running.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let study = json(&output);
+    let runs = study
+        .pointer("/healthy/runs")
+        .and_then(serde_json::Value::as_u64)
+        .expect("runs");
+    assert!((1..10_000_000).contains(&runs), "{runs}");
+    assert!(study["notes"].to_string().contains("ended early"));
 }
