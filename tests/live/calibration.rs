@@ -1,7 +1,7 @@
 //! The simulator against the real thing: short releases with random measurements end as often this
 //! way or that way on a real control plane as in simulation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -245,25 +245,46 @@ async fn serve() -> (String, Arc<Mutex<BTreeMap<String, usize>>>) {
 }
 
 /// Each ending is as frequent as simulated, within four standard deviations of the live sample.
+/// Each ending's share of the live releases, against the simulated one. Endings that less than one live
+/// release in all is expected to have are counted together: for them alone the normal distribution
+/// says nothing.
 fn compare(simulated: &BTreeMap<Ending, usize>, live: &BTreeMap<Ending, usize>) {
-    let endings: std::collections::BTreeSet<_> = simulated.keys().chain(live.keys()).collect();
-    let mut wrong = Vec::new();
+    let endings: BTreeSet<_> = simulated.keys().chain(live.keys()).collect();
+    let count = |of: &BTreeMap<Ending, usize>, ending| of.get(ending).copied().unwrap_or(0);
+    let (mut cells, mut rare) = (Vec::new(), (0, 0));
     for ending in endings {
-        let expected = simulated.get(ending).copied().unwrap_or(0) as f64 / SIMULATED as f64;
-        let found = live.get(ending).copied().unwrap_or(0) as f64 / LIVE as f64;
+        let (expected, found) = (count(simulated, ending), count(live, ending));
+        let (verdict, measurements) = ending;
+        if expected * LIVE >= SIMULATED {
+            let name = format!("{verdict} after {measurements} measurements");
+            cells.push((name, expected, found));
+        } else {
+            println!(
+                "calibration: rare: {verdict} after {measurements} measurements: {expected} of {SIMULATED} \
+                 simulated, {found} of {LIVE} live"
+            );
+            rare = (rare.0 + expected, rare.1 + found);
+        }
+    }
+    cells.push(("rare ones together".to_owned(), rare.0, rare.1));
+    let mut wrong = Vec::new();
+    for (name, expected, found) in cells {
+        let (expected, found) = (
+            expected as f64 / SIMULATED as f64,
+            found as f64 / LIVE as f64,
+        );
         // The simulated share is itself uncertain: by one in its number of runs where it was never seen.
         let share = expected.max(1.0 / SIMULATED as f64);
         let deviation =
             (share * (1.0 - share) * (1.0 / LIVE as f64 + 1.0 / SIMULATED as f64)).sqrt();
         let distance = (found - expected) / deviation;
-        let (verdict, measurements) = ending;
         println!(
-            "calibration: {verdict} after {measurements} measurements: simulated {:.1} %, live {:.1} % ({distance:+.1} standard deviations)",
+            "calibration: {name}: simulated {:.1} %, live {:.1} % ({distance:+.1} standard deviations)",
             100.0 * expected,
             100.0 * found,
         );
         if distance.abs() > 4.0 {
-            wrong.push(ending);
+            wrong.push(name);
         }
     }
     assert!(wrong.is_empty(), "differ by more than chance: {wrong:?}");
