@@ -111,8 +111,14 @@ fn error_rates_are_varied() {
         lines[0].starts_with("error rate of the release,release,runs,promoted,"),
         "{table}"
     );
-    assert!(lines[3].starts_with("0,varied,15,1,"), "{table}");
-    assert!(lines[4].starts_with("0.5,varied,15,0,"), "{table}");
+    // Without errors some are still stopped, for slow answers or a gap in the metrics.
+    let promoted = |line: &str, rate: &str| -> f64 {
+        let rest = line.strip_prefix(&format!("{rate},varied,15,"));
+        let share = rest.and_then(|rest| rest.split(',').next());
+        share.and_then(|share| share.parse().ok()).expect("a share")
+    };
+    assert!(promoted(lines[3], "0") > 0.5, "{table}");
+    assert!(promoted(lines[4], "0.5") == 0.0, "{table}");
 }
 
 #[test]
