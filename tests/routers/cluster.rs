@@ -107,6 +107,7 @@ fn play(cluster: &Cluster, mut fixture: Fixture) -> Result<(), String> {
         .metadata
         .namespace
         .clone_from(&cluster.namespace);
+    own(cluster, &mut fixture)?;
     let keys: Vec<ObjectKey> = fixture.objects.keys().cloned().collect();
     for key in &keys {
         let mut object = fixture.objects[key].as_ref().clone();
@@ -174,6 +175,24 @@ fn play(cluster: &Cluster, mut fixture: Fixture) -> Result<(), String> {
         assert_eq!(again, [], "{}: written again", fixture.name);
         assert_eq!(fixture.markers(), markers, "{}", fixture.name);
     }
+    Ok(())
+}
+
+/// Creates the Rollout: what a router makes is its own, and an owner that does not exist would have it
+/// collected as garbage.
+///
+/// # Errors
+/// The cluster does not serve Rollouts.
+fn own(cluster: &Cluster, fixture: &mut Fixture) -> Result<(), String> {
+    let mut documents = fixture.documents.iter();
+    let rollout = documents.find(|document| document["kind"] == "Rollout");
+    let mut rollout = rollout.expect("a Rollout").clone();
+    rollout["metadata"]["namespace"] = cluster.namespace.as_str().into();
+    let created = cluster.kubectl(&["create", "-f", "-", "--output", "json"], Some(&rollout));
+    let created = created.map_err(|_| "Rollout is not served".to_owned())?;
+    let created: Value = serde_json::from_str(&created).expect("JSON");
+    let uid = created["metadata"]["uid"].as_str().expect("a uid");
+    uid.clone_into(&mut fixture.rollout.metadata.uid);
     Ok(())
 }
 
