@@ -149,9 +149,9 @@ async fn play_live(plane: &ControlPlane) -> BTreeMap<Ending, usize> {
     let differ: Vec<_> = stored
         .iter()
         .filter(|(name, (count, _))| asked.get(*name) != Some(count))
-        .map(|(name, (count, status))| {
+        .map(|(name, (count, runs))| {
             format!(
-                "{name}: {:?} asked, {count} stored: {status}",
+                "{name}: {:?} asked, {count} stored: {runs:?}",
                 asked.get(name)
             )
         })
@@ -165,45 +165,44 @@ async fn play_live(plane: &ControlPlane) -> BTreeMap<Ending, usize> {
         "measured more often than stored:\n{}",
         differ.join("\n")
     );
+    let twice: Vec<_> = stored
+        .iter()
+        .filter(|(_, (_, runs))| runs.len() > 1)
+        .collect();
+    assert!(twice.is_empty(), "analysed more than once: {twice:?}");
     let mut counts = BTreeMap::new();
     for (name, verdict) in endings {
         let measurements = asked.get(&name).copied().unwrap_or(0);
         // Seldom, and worth a look.
         if measurements > MEASUREMENTS + 2
-            && let Some((_, status)) = stored.get(&name)
+            && let Some((_, runs)) = stored.get(&name)
         {
-            println!("calibration: {name} {verdict}: {}", status["metricResults"]);
+            println!("calibration: {name} {verdict}: {runs:?}");
         }
         *counts.entry(ending(verdict, measurements)).or_default() += 1;
     }
     counts
 }
 
-/// By Rollout: how many measurements its run has, and the run's status.
-async fn stored_measurements(admin: &kube::Client) -> BTreeMap<String, (usize, Value)> {
+/// By Rollout: how many measurements its runs have, and these runs' results.
+async fn stored_measurements(admin: &kube::Client) -> BTreeMap<String, (usize, Vec<Value>)> {
     let runs: kube::Api<DynamicObject> = kube::Api::namespaced_with(
         admin.clone(),
         "calibration",
         &resource("argoproj.io/v1alpha1", "AnalysisRun"),
     );
     let listed = runs.list(&Default::default()).await.expect("a list");
-    listed
-        .items
-        .into_iter()
-        .filter_map(|run| {
-            let owner = run
-                .metadata
-                .owner_references
-                .as_ref()?
-                .first()?
-                .name
-                .clone();
-            let measured = &run.data["status"]["metricResults"][0];
-            let count = |name: &str| measured[name].as_u64().unwrap_or(0);
-            let all = usize::try_from(count("count") + count("error")).ok()?;
-            Some((owner, (all, run.data["status"].clone())))
-        })
-        .collect()
+    let mut stored: BTreeMap<String, (usize, Vec<Value>)> = BTreeMap::new();
+    for run in listed.items {
+        let owners = run.metadata.owner_references.unwrap_or_default();
+        let owner = owners.first().expect("a run has an owner").name.clone();
+        let results = run.data["status"]["metricResults"].clone();
+        let field = |name: &str| results[0][name].as_u64().unwrap_or(0);
+        let (count, runs) = stored.entry(owner).or_default();
+        *count += (field("count") + field("error")) as usize;
+        runs.push(json!({"run": run.metadata.name, "results": results}));
+    }
+    stored
 }
 
 /// How this Rollout ended; none while it has not.
@@ -244,8 +243,8 @@ async fn serve() -> (String, Arc<Mutex<BTreeMap<String, usize>>>) {
     (format!("http://{address}"), asked)
 }
 
-/// Each ending is as frequent as simulated, within four standard deviations of the live sample.
-/// Each ending's share of the live releases, against the simulated one. Endings that less than one live
+/// Each ending's share of the live releases, against the simulated one: at most four standard
+/// deviations of the live sample apart. Endings that less than one live
 /// release in all is expected to have are counted together: for them alone the normal distribution
 /// says nothing.
 fn compare(simulated: &BTreeMap<Ending, usize>, live: &BTreeMap<Ending, usize>) {
