@@ -13,6 +13,7 @@
 //! | `pairs` | two variants compared run by run |
 //! | `compare` | two versions of the manifests in the same runs |
 //! | `gates` | conditions on results, for pipelines |
+//! | `hints` | what to change in the scenario |
 //! | `vary` | fields of manifests by their address |
 //! | `sweep` | the same for several values of one or two things |
 //! | `prove` | what can happen at all: an exhaustive search within bounds |
@@ -24,6 +25,7 @@ mod amounts;
 pub mod backtest;
 mod compare;
 pub mod gates;
+mod hints;
 mod pairs;
 pub mod prove;
 mod releases;
@@ -41,6 +43,7 @@ use serde_json::Value;
 
 pub use amounts::{Amount, Amounts, Estimate, Histogram};
 pub use compare::{Comparison, compare};
+pub use hints::hints;
 pub use pairs::{Change, Changes, Pairs};
 pub use releases::{Release, Releases, altered, releases, with_requests};
 pub use row::{Ending, Row};
