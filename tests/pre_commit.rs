@@ -50,31 +50,51 @@ fn told(output: &Output) -> String {
     format!("{}{}", text(&output.stdout), text(&output.stderr))
 }
 
-fn try_hook(program: &Path, hook: &str) {
+fn git(folder: &Path, arguments: &[&str]) {
+    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
+    let arguments: Vec<&str> = identity
+        .into_iter()
+        .chain(arguments.iter().copied())
+        .collect();
+    let output = run(Path::new("git"), folder, &arguments);
+    assert!(output.status.success(), "{}", told(&output));
+}
+
+/// An empty folder of this name.
+fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join("pre-commit")
-        .join(hook);
+        .join(name);
     let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// A repository that holds the hooks as they are here, whether or not this is a repository itself.
+fn hooks_alone() -> PathBuf {
+    const HOOKS: &str = ".pre-commit-hooks.yaml";
+    let folder = folder("hooks");
+    let hooks = Path::new(env!("CARGO_MANIFEST_DIR")).join(HOOKS);
+    std::fs::copy(hooks, folder.join(HOOKS)).expect("a copy");
+    git(&folder, &["init", "-q"]);
+    git(&folder, &["add", "."]);
+    git(&folder, &["commit", "-qm", "hooks"]);
+    folder
+}
+
+fn try_hook(program: &Path, hooks: &Path, hook: &str) {
+    let folder = folder(hook);
     std::fs::create_dir_all(folder.join("chart/templates")).expect("a folder");
-    let git = |arguments: &[&str]| {
-        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
-        let arguments: Vec<&str> = identity
-            .into_iter()
-            .chain(arguments.iter().copied())
-            .collect();
-        let output = run(Path::new("git"), &folder, &arguments);
-        assert!(output.status.success(), "{}", told(&output));
-    };
     let try_repo = |wanted: bool| {
-        git(&["add", "."]);
-        let root = env!("CARGO_MANIFEST_DIR");
-        let arguments = ["try-repo", root, hook, "--all-files", "--verbose"];
+        git(&folder, &["add", "."]);
+        let hooks = hooks.to_str().expect("a path in UTF-8");
+        let arguments = ["try-repo", hooks, hook, "--all-files", "--verbose"];
         let output = run(program, &folder, &arguments);
         let told = told(&output);
         assert_eq!(output.status.success(), wanted, "{told}");
         told
     };
-    git(&["init", "-q"]);
+    git(&folder, &["init", "-q"]);
     std::fs::write(folder.join("chart/templates/x.yaml"), "{{- if }}\n").expect("a file");
     std::fs::write(folder.join("good.yaml"), GOOD).expect("a file");
     let said = try_repo(true);
@@ -93,9 +113,10 @@ fn hooks_find_what_a_commit_holds() {
         println!("skipped: pre-commit is absent; set ROLLPROOF_PRE_COMMIT to the program");
         return;
     };
-    try_hook(&program, "rollproof-system");
+    try_hook(&program, &hooks_alone(), "rollproof-system");
     if std::env::var_os("ROLLPROOF_PRE_COMMIT_RUST").is_some() {
-        try_hook(&program, "rollproof");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        try_hook(&program, root, "rollproof");
     } else {
         println!("skipped: the hook that builds rollproof; set ROLLPROOF_PRE_COMMIT_RUST=1");
     }

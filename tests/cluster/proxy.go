@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
+	"log"
 	"math/rand"
 	"net/http"
 	"net/http/httputil"
@@ -70,6 +72,8 @@ func (f *faults) refused() (int, bool) {
 func (f *faults) proxy(target *url.URL) http.Handler {
 	forward := httputil.NewSingleHostReverseProxy(target)
 	forward.FlushInterval = -1
+	// A server that is restarted refuses connections: that is what is tested, not news.
+	forward.ErrorLog = log.New(io.Discard, "", 0)
 	forward.Transport = &http.Transport{
 		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true},
 		ForceAttemptHTTP2:   true,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::any;
+use kube::api::{Api, DynamicObject};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
@@ -17,8 +18,8 @@ use super::control_plane::{ControlPlane, with_control_plane};
 use super::controller::Controller;
 use super::history::{History, Sequences, deviations};
 use super::objects::{
-    client, create, create_namespace, ingress, install_kinds, release, rollout, rollouts, service,
-    template, wait,
+    client, create, create_namespace, ingress, install_kinds, release, resource, rollout, rollouts,
+    service, template, wait,
 };
 
 const ROLLOUTS: usize = 20;
@@ -176,9 +177,31 @@ async fn play(
     plane.tell("fault none");
     let what = format!("all to end ({fault:?})");
     wait(&what, PATIENCE, async || all_at_rest("app:v2").await).await;
-    // Delayed scale-downs come last.
-    sleep(Duration::from_secs(6)).await;
+    // Delayed scale-downs come last, and after refused writes later still: see the longest backoff.
+    wait(
+        &format!("old pods to go ({fault:?})"),
+        PATIENCE,
+        async || has_one_version_each(&admin, namespace).await,
+    )
+    .await;
+    // What comes now is too much.
+    sleep(Duration::from_secs(4)).await;
     history.sequences()
+}
+
+/// Whether each rollout has pods of one version alone.
+async fn has_one_version_each(admin: &kube::Client, namespace: &str) -> bool {
+    let sets: Api<DynamicObject> =
+        Api::namespaced_with(admin.clone(), namespace, &resource("apps/v1", "ReplicaSet"));
+    let Ok(listed) = sets.list(&Default::default()).await else {
+        return false;
+    };
+    let with_pods = listed
+        .items
+        .iter()
+        .filter(|set| set.data["spec"]["replicas"] != 0)
+        .count();
+    with_pods == ROLLOUTS
 }
 
 /// Twelve canaries with an ingress, of which four fail their analysis, and eight blue-green ones.
