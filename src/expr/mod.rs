@@ -94,6 +94,17 @@ impl Program {
         };
         eval::eval(&self.tree, &inputs)
     }
+
+    /// Whether it holds for `result`; see [`evaluate_condition`].
+    ///
+    /// # Errors
+    /// A condition that cannot be computed, or is no bool.
+    pub fn holds(&self, result: &Value, now: Option<Timestamp>) -> Result<bool, ConditionError> {
+        match self.eval(result, now)? {
+            Value::Bool(verdict) => Ok(verdict),
+            other => Err(ConditionError::NotBool(other.type_name())),
+        }
+    }
 }
 
 /// What conditions see beside their result.
@@ -180,9 +191,5 @@ pub fn evaluate_condition(
     result: &Value,
     now: Option<Timestamp>,
 ) -> Result<bool, ConditionError> {
-    let program = compile(condition, &Type::of(result))?;
-    match program.eval(result, now)? {
-        Value::Bool(verdict) => Ok(verdict),
-        other => Err(ConditionError::NotBool(other.type_name())),
-    }
+    compile(condition, &Type::of(result))?.holds(result, now)
 }

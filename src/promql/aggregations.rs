@@ -67,21 +67,91 @@ struct Groups<'e> {
     labels: Vec<Labels>,
     /// By the hash of their labels; of equal hashes the second number counts on. Looked up only.
     index: BTreeMap<(u64, u32), usize>,
+    /// None where what is known of one series does not hold for another one.
+    known: Option<KnownTexts>,
+}
+
+/// Series of a store share the texts of their labels, which tell a group faster than what is in
+/// them.
+#[derive(Default)]
+struct KnownTexts {
+    /// The texts of the labels that are grouped by, and the group.
+    groups: Vec<(Texts<Arc<str>>, usize)>,
+    /// Series mostly come in the order of those before.
+    next: usize,
+}
+
+/// More labels than this are not worth it.
+const MOST_TEXTS: usize = 4;
+const MOST_KNOWN: usize = 64;
+type Texts<T> = [Option<T>; MOST_TEXTS];
+
+impl KnownTexts {
+    fn texts<'l>(grouping: &[String], labels: &'l Labels) -> Texts<&'l Arc<str>> {
+        let mut texts = [None; MOST_TEXTS];
+        for (text, name) in texts.iter_mut().zip(grouping) {
+            *text = labels.value(name);
+        }
+        texts
+    }
+
+    fn find(&mut self, texts: &Texts<&Arc<str>>) -> Option<usize> {
+        let is_same = |(known, _): &&(Texts<Arc<str>>, usize)| {
+            let pairs = known.iter().zip(texts);
+            pairs.into_iter().all(|(known, text)| match (known, text) {
+                (Some(known), Some(text)) => Arc::ptr_eq(known, text),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            })
+        };
+        let start = self.next;
+        let after = self.groups.iter().enumerate().skip(start);
+        let before = self.groups.iter().enumerate().take(start);
+        let (at, (_, group)) = after.chain(before).find(|(_, known)| is_same(known))?;
+        self.next = at + 1;
+        Some(*group)
+    }
+
+    fn add(&mut self, texts: &Texts<&Arc<str>>, group: usize) {
+        if self.groups.len() < MOST_KNOWN {
+            let texts = texts.map(|text| text.cloned());
+            self.groups.push((texts, group));
+        }
+        self.next = 0;
+    }
 }
 
 impl<'e> Groups<'e> {
     fn new(without: bool, grouping: &'e [String]) -> Self {
+        let is_simple = !without
+            && grouping.len() <= MOST_TEXTS
+            && !grouping.iter().any(|name| is_metadata(name));
         Self {
             without,
             grouping,
             labels: Vec::new(),
             index: BTreeMap::new(),
+            known: is_simple.then(KnownTexts::default),
         }
     }
 
     /// The number of the group of a series; `nameless` if its metadata is not to be seen. Builds
     /// no labels unless the group is new.
     fn of(&mut self, labels: &Labels, nameless: bool) -> usize {
+        let Some(mut known) = self.known.take() else {
+            return self.find(labels, nameless);
+        };
+        let texts = KnownTexts::texts(self.grouping, labels);
+        let group = known.find(&texts).unwrap_or_else(|| {
+            let group = self.find(labels, nameless);
+            known.add(&texts, group);
+            group
+        });
+        self.known = Some(known);
+        group
+    }
+
+    fn find(&mut self, labels: &Labels, nameless: bool) -> usize {
         let key = || {
             labels.iter().filter(|(name, _)| {
                 let named = self.grouping.iter().any(|n| n == name);

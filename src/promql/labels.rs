@@ -105,6 +105,11 @@ impl Labels {
         self.0.iter().map(|label| (&*label.name, &*label.value))
     }
 
+    /// Sorted by name.
+    pub(crate) fn labels(&self) -> &[Label] {
+        &self.0
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -117,6 +122,12 @@ impl Labels {
             .map_or("", |label| &label.value)
     }
 
+    /// The text of the value; none when the label is absent.
+    pub(crate) fn value(&self, name: &str) -> Option<&Arc<str>> {
+        let found = self.0.iter().find(|label| &*label.name == name);
+        found.map(|label| &label.value)
+    }
+
     /// The metric name, empty when there is none.
     pub fn metric_name(&self) -> &str {
         self.get(METRIC_NAME)
@@ -124,21 +135,30 @@ impl Labels {
 
     /// With the label set; an empty value removes it.
     pub fn with(&self, name: &str, value: &str) -> Self {
-        let mut labels: Vec<Label> = self
-            .0
-            .iter()
-            .filter(|label| &*label.name != name)
-            .cloned()
-            .collect();
-        if !value.is_empty() {
-            let at = labels.partition_point(|label| &*label.name < name);
-            labels.insert(
-                at,
-                Label {
-                    name: Arc::from(name),
-                    value: Arc::from(value),
-                },
-            );
+        self.with_all(&[Label {
+            name: Arc::from(name),
+            value: Arc::from(value),
+        }])
+    }
+
+    /// With these labels set, whose texts are shared; an empty value removes one.
+    pub(crate) fn with_all(&self, more: &[Label]) -> Self {
+        let mut labels: Vec<Label> = Vec::with_capacity(self.0.len() + more.len());
+        labels.extend(self.0.iter().cloned());
+        for label in more {
+            let found = labels.binary_search_by(|known| known.name.cmp(&label.name));
+            match (found, label.value.is_empty()) {
+                (Ok(at), true) => {
+                    labels.remove(at);
+                }
+                (Ok(at), false) => {
+                    if let Some(known) = labels.get_mut(at) {
+                        *known = label.clone();
+                    }
+                }
+                (Err(_), true) => {}
+                (Err(at), false) => labels.insert(at, label.clone()),
+            }
         }
         Self(Arc::from(labels))
     }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use fnv::FnvHasher;
 
 use super::histogram::{Histogram, ResetHint};
-use super::labels::{Label, Labels, MatchOp, Matcher};
-use super::times::{Times, push_tightly};
+use super::labels::{Label, Labels, METRIC_NAME, MatchOp, Matcher, is_metadata};
+use super::times::{ListedTimes, Times, push_tightly};
 
 /// The bit pattern of the NaN that marks a series as gone.
 const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
@@ -119,6 +119,25 @@ impl SeriesData {
         floats
     }
 
+    /// As [`SeriesData::fresh_floats_between`], for many series one after the other.
+    pub(crate) fn fresh_floats_among<'a>(
+        &'a self,
+        after: i64,
+        until: i64,
+        listed: &'a mut ListedTimes,
+    ) -> Floats<'a> {
+        let (range, times) = self.times.between(after, until, listed);
+        let mut floats = Floats {
+            times: Cow::Borrowed(times),
+            values: Cow::Borrowed(self.values.get(range.clone()).unwrap_or_default()),
+            starts: Cow::Owned(self.starts_of(range)),
+        };
+        if self.has_stale {
+            floats.remove_stale();
+        }
+        floats
+    }
+
     fn starts_of(&self, range: Range<usize>) -> Vec<i64> {
         if self.starts.is_empty() {
             return Vec::new();
@@ -169,14 +188,29 @@ impl fmt::Display for OutOfOrder {
 impl std::error::Error for OutOfOrder {}
 
 /// The series that have a label, by its name and value; also where their equal texts are held.
+///
+/// Metric names are entered at once, other labels of many series together: a store of few series
+/// is faster without.
 #[derive(Clone, Debug, Default)]
 struct Postings {
     by_name: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Vec<usize>>>,
+    /// All labels of that many series have been entered.
+    complete: usize,
 }
+
+/// Series whose labels are entered together.
+const ENTERED_TOGETHER: usize = 256;
 
 impl Postings {
     /// Enters a series and gives the label in the texts held here.
     fn add(&mut self, label: &Label, series: usize) -> Label {
+        let (label, of_label) = self.of_label(label);
+        push_tightly(of_label, series);
+        label
+    }
+
+    /// The label in the texts held here, and its series.
+    fn of_label(&mut self, label: &Label) -> (Label, &mut Vec<usize>) {
         let name = match self.by_name.get_key_value(&label.name) {
             Some((name, _)) => Arc::clone(name),
             None => Arc::clone(&label.name),
@@ -187,8 +221,7 @@ impl Postings {
             None => Arc::clone(&label.value),
         };
         let of_label = by_value.entry(Arc::clone(&value)).or_default();
-        push_tightly(of_label, series);
-        Label { name, value }
+        (Label { name, value }, of_label)
     }
 
     /// Ascending.
@@ -210,6 +243,8 @@ pub struct Store {
     /// on. Looked up, never walked over.
     index: BTreeMap<(u64, u32), usize>,
     postings: Postings,
+    /// Whether any series has a label besides its name that describes the metric.
+    has_metadata: bool,
     /// The series appended to last: mostly it or the one after it comes next.
     last: usize,
 }
@@ -237,6 +272,7 @@ impl Store {
 
     /// Gives back memory reserved for growth; worth it after loading.
     pub fn shrink_to_fit(&mut self) {
+        self.complete_postings();
         for (_, data) in &mut self.series {
             data.times.shrink_to_fit();
             data.values.shrink_to_fit();
@@ -245,41 +281,68 @@ impl Store {
         }
     }
 
-    /// Whether any series has the label.
-    pub(crate) fn has_label(&self, name: &str) -> bool {
-        self.postings.by_name.contains_key(name)
+    /// Whether any series has a type or a unit.
+    pub(crate) fn has_types_or_units(&self) -> bool {
+        self.has_metadata
+    }
+
+    fn complete_postings(&mut self) {
+        let postings = &mut self.postings;
+        let series = self.series.iter_mut().enumerate();
+        for (at, (labels, _)) in series.skip(postings.complete) {
+            *labels = labels.shared(|label| match &*label.name {
+                METRIC_NAME => postings.of_label(label).0,
+                _ => postings.add(label, at),
+            });
+        }
+        postings.complete = self.series.len();
     }
 
     /// The series all matchers fit, in the order they came.
     pub(crate) fn select<'a>(&'a self, matchers: &[Matcher]) -> Vec<(&'a Labels, &'a SeriesData)> {
+        let complete = self.postings.complete;
+        // For a matcher that decides alone among the series that have been entered for its label:
+        // its number, those series, and from which on none have.
         let narrowest = matchers
             .iter()
             .enumerate()
             .filter(|(_, matcher)| matcher.op == MatchOp::Equal && !matcher.value.is_empty())
-            .map(|(i, matcher)| (i, self.postings.of(&matcher.name, &matcher.value)))
-            .min_by_key(|(_, series)| series.len());
+            .map(|(i, matcher)| {
+                let entered = self.postings.of(&matcher.name, &matcher.value);
+                let others = if matcher.name == METRIC_NAME {
+                    self.series.len()
+                } else {
+                    complete
+                };
+                (i, entered, others)
+            })
+            .min_by_key(|(_, entered, others)| entered.len() + (self.series.len() - others));
         let mut checks: Vec<Check<'_, '_>> = matchers
             .iter()
             .enumerate()
-            .filter(|(i, _)| narrowest.is_none_or(|(decided, _)| decided != *i))
+            .filter(|(i, _)| narrowest.is_none_or(|(decided, ..)| decided != *i))
             .map(|(_, matcher)| Check {
                 matcher,
                 known: BTreeMap::new(),
             })
             .collect();
         let mut found = Vec::new();
-        let take = |(labels, data): &'a (Labels, SeriesData)| {
+        let mut take = |(labels, data): &'a (Labels, SeriesData)| {
             let mut all = checks.iter_mut();
             if all.all(|check| check.passes(labels.get(&check.matcher.name))) {
                 found.push((labels, data));
             }
         };
-        match narrowest {
-            Some((_, places)) => places
-                .iter()
-                .filter_map(|at| self.series.get(*at))
-                .for_each(take),
-            None => self.series.iter().for_each(take),
+        let Some((decided, entered, others)) = narrowest else {
+            self.series.iter().for_each(take);
+            return found;
+        };
+        let entered = entered.iter().filter_map(|at| self.series.get(*at));
+        entered.for_each(&mut take);
+        if let Some(matcher) = matchers.get(decided) {
+            let others = self.series.iter().skip(others);
+            let fitting = others.filter(|(labels, _)| matcher.matches(labels.get(&matcher.name)));
+            fitting.for_each(take);
         }
         found
     }
@@ -307,9 +370,18 @@ impl Store {
                     Some(_) => place.1 += 1,
                     None => {
                         let at = self.series.len();
-                        let labels = labels.shared(|label| self.postings.add(label, at));
+                        for label in labels.labels() {
+                            if &*label.name == METRIC_NAME {
+                                self.postings.add(label, at);
+                            } else if is_metadata(&label.name) {
+                                self.has_metadata = true;
+                            }
+                        }
                         self.index.insert(place, at);
-                        self.series.push((labels, SeriesData::default()));
+                        self.series.push((labels.clone(), SeriesData::default()));
+                        if self.series.len() >= self.postings.complete + ENTERED_TOGETHER {
+                            self.complete_postings();
+                        }
                         break at;
                     }
                 }

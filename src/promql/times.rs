@@ -12,6 +12,15 @@ pub(crate) enum Times {
     Plain(Vec<i64>),
 }
 
+/// Times that were listed last: all series of a scrape have the same ones.
+#[derive(Default)]
+pub(crate) struct ListedTimes {
+    /// First, step and number of regular times, and between which times they were asked for.
+    asked: Option<((i64, i64, usize), i64, i64)>,
+    range: Range<usize>,
+    times: Vec<i64>,
+}
+
 impl Default for Times {
     fn default() -> Self {
         Self::Regular {
@@ -147,6 +156,38 @@ impl Times {
         }
     }
 
+    /// The times after `after`, up to `until`, and where they stand. They are taken from `listed`
+    /// where those of the series before were the same.
+    pub fn between<'a>(
+        &'a self,
+        after: i64,
+        until: i64,
+        listed: &'a mut ListedTimes,
+    ) -> (Range<usize>, &'a [i64]) {
+        let regular = match self {
+            Self::Regular { first, step, len } => Some((*first, *step, *len)),
+            Self::Offsets {
+                first: _,
+                offsets: _,
+            }
+            | Self::Plain(_) => None,
+        };
+        let asked = regular.map(|regular| (regular, after, until));
+        if asked.is_none() || asked != listed.asked {
+            let low = self.count_until(after);
+            let range = low..self.count_until(until).max(low);
+            if let Self::Plain(times) = self {
+                return (range.clone(), times.get(range).unwrap_or_default());
+            }
+            *listed = ListedTimes {
+                asked,
+                times: self.slice(range.clone()).into_owned(),
+                range,
+            };
+        }
+        (listed.range.clone(), &listed.times)
+    }
+
     pub fn shrink_to_fit(&mut self) {
         match self {
             Self::Regular {
@@ -169,11 +210,16 @@ fn nth(first: i64, step: i64, index: usize) -> i64 {
     first.wrapping_add(step.wrapping_mul(index as i64))
 }
 
-/// Appends with at most an eighth of the column in reserve, where a `Vec` by itself may hold as
+/// Appends with at most an eighth of a long column in reserve, where a `Vec` by itself may hold as
 /// much again.
 pub(crate) fn push_tightly<T>(column: &mut Vec<T>, item: T) {
-    if column.len() == column.capacity() {
-        column.reserve_exact((column.len() / 8).max(4));
+    let length = column.len();
+    if length == column.capacity() {
+        column.reserve_exact(match length {
+            0 => 4,
+            1..64 => length,
+            _ => length / 8,
+        });
     }
     column.push(item);
 }

@@ -1,19 +1,52 @@
 //! Judges a result by a metric's conditions (argo-rollouts `utils/evaluate`).
 
-use crate::expr::{Value, evaluate_condition};
+use std::collections::BTreeMap;
+
+use crate::expr::{self, ConditionError, Program, Type, Value};
 use crate::spec::analysis::{AnalysisPhase, Metric};
 use crate::time::Timestamp;
+
+/// Conditions compiled for the type of the result that they judged last, for those who judge the
+/// same metrics over and over.
+#[derive(Debug, Clone, Default)]
+pub struct Compiled(BTreeMap<String, (Type, Program)>);
+
+impl Compiled {
+    fn holds(
+        &mut self,
+        condition: &str,
+        result: &Value,
+        now: Timestamp,
+    ) -> Result<bool, ConditionError> {
+        let result_type = Type::of(result);
+        match self.0.get(condition) {
+            Some((known, program)) if *known == result_type => program.holds(result, Some(now)),
+            Some(_) | None => {
+                let program = expr::compile(condition, &result_type)?;
+                let holds = program.holds(result, Some(now));
+                self.0.insert(condition.to_owned(), (result_type, program));
+                holds
+            }
+        }
+    }
+}
 
 /// The phase of a measurement with this result; `now` is what `now()` gives in a condition.
 ///
 /// # Errors
 /// A condition that cannot be evaluated, in the reference's words.
-pub fn judge(metric: &Metric, result: &Value, now: Timestamp) -> Result<AnalysisPhase, String> {
-    let evaluate = |kind: &str, condition: &str| -> Result<Option<bool>, String> {
+pub fn judge(
+    metric: &Metric,
+    result: &Value,
+    now: Timestamp,
+    compiled: &mut Compiled,
+) -> Result<AnalysisPhase, String> {
+    let mut evaluate = |kind: &str, condition: &str| -> Result<Option<bool>, String> {
         if condition.is_empty() {
             return Ok(None);
         }
-        evaluate_condition(condition, result, Some(now))
+        compiled
+            .holds(condition, result, now)
             .map(Some)
             .map_err(|error| {
                 let reason = if is_nil_or_empty(result) {
@@ -56,7 +89,7 @@ mod tests {
 
     fn phase(conditions: serde_json::Value, result: Value) -> Result<AnalysisPhase, String> {
         let metric: Metric = decode(conditions).unwrap();
-        judge(&metric, &result, Timestamp::EPOCH)
+        judge(&metric, &result, Timestamp::EPOCH, &mut Compiled::default())
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::expr::Value;
 use crate::spec::analysis::{AnalysisPhase, Measurement, Metric};
 use crate::time::{Duration, Timestamp};
 
+use conditions::Compiled;
+
 /// An HTTP request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -112,12 +114,29 @@ pub fn judge(
     started_at: Timestamp,
     finished_at: Timestamp,
 ) -> Measurement {
+    judge_compiled(
+        metric,
+        answer,
+        started_at,
+        finished_at,
+        &mut Compiled::default(),
+    )
+}
+
+/// The same with conditions that may have been compiled before.
+pub fn judge_compiled(
+    metric: &Metric,
+    answer: Answer,
+    started_at: Timestamp,
+    finished_at: Timestamp,
+    compiled: &mut Compiled,
+) -> Measurement {
     let Answer {
         result,
         text,
         metadata,
     } = answer;
-    match conditions::judge(metric, &result, finished_at) {
+    match conditions::judge(metric, &result, finished_at, compiled) {
         Err(message) => error_measurement(message, started_at, finished_at),
         Ok(phase) => Measurement {
             phase,

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::expr;
+use crate::promql::eval::{Sample, SampleValue};
+use crate::promql::{self, Outcome};
 use crate::spec::metric_provider::{PrometheusMetric, PrometheusRangeQueryArgs};
 use crate::time::{Duration, Timestamp};
 
@@ -165,7 +167,7 @@ pub fn decode(response: &Response) -> Result<Answer, String> {
     Ok(Answer {
         result,
         text,
-        metadata: warnings_metadata(warnings),
+        metadata: warnings_metadata(warnings.iter().filter_map(Value::as_str)),
     })
 }
 
@@ -192,13 +194,51 @@ fn decode_data(data: &Value) -> Result<(expr::Value, String), String> {
             .flatten()
             .map(sample)
             .collect::<Result<_, _>>()?,
-        Some("string") => return Err("Prometheus metric type not supported".into()),
+        Some("string") => return Err(NOT_SUPPORTED.into()),
         Some(other) => return Err(format!("unexpected value type {other:?}")),
         None => return Err("unexpected value type \"<ValueType 0>\"".into()),
     };
+    Ok(numbers(values))
+}
+
+/// What an evaluated query means: as [`decode`] of the answer that a server makes of it.
+///
+/// # Errors
+/// See [`decode`].
+pub fn answer(outcome: &Outcome) -> Result<Answer, String> {
+    let Outcome {
+        value,
+        warnings,
+        infos: _,
+    } = outcome;
+    let (result, text) = match value {
+        promql::Value::Scalar(value) => (expr::Value::Float(*value), sample_text(*value)),
+        promql::Value::Vector(samples) => {
+            let number = |sample: &Sample| match sample.value {
+                SampleValue::Float(value) => value,
+                SampleValue::Histogram(_) => 0.0,
+            };
+            numbers(samples.iter().map(number).collect())
+        }
+        promql::Value::Matrix(series) => {
+            let points = series.iter().flat_map(|series| &series.floats);
+            numbers(points.map(|point| point.value).collect())
+        }
+        promql::Value::String(_) => return Err(NOT_SUPPORTED.into()),
+    };
+    Ok(Answer {
+        result,
+        text,
+        metadata: warnings_metadata(warnings.iter().map(String::as_str)),
+    })
+}
+
+const NOT_SUPPORTED: &str = "Prometheus metric type not supported";
+
+fn numbers(values: Vec<f64>) -> (expr::Value, String) {
     let texts: Vec<String> = values.iter().map(|value| sample_text(*value)).collect();
     let text = format!("[{}]", texts.join(","));
-    Ok((expr::Value::floats(values), text))
+    (expr::Value::floats(values), text)
 }
 
 /// The number of `[time, "number"]`.
@@ -228,12 +268,8 @@ pub fn sample_text(value: f64) -> String {
     }
 }
 
-fn warnings_metadata(warnings: &[Value]) -> BTreeMap<String, String> {
-    let quoted: Vec<String> = warnings
-        .iter()
-        .filter_map(Value::as_str)
-        .map(|warning| format!("\"{warning}\""))
-        .collect();
+fn warnings_metadata<'w>(warnings: impl Iterator<Item = &'w str>) -> BTreeMap<String, String> {
+    let quoted: Vec<String> = warnings.map(|warning| format!("\"{warning}\"")).collect();
     if quoted.is_empty() {
         return BTreeMap::new();
     }
@@ -288,6 +324,37 @@ mod tests {
         assert_eq!(text_of(scalar), Ok("1".into()));
         let empty = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
         assert_eq!(text_of(empty), Ok("[]".into()));
+    }
+
+    #[test]
+    fn an_evaluated_query_means_what_a_server_answers() {
+        let mut store = promql::Store::new();
+        promql::notation::load(&mut store, "load 1m\n  a{x=\"1\"} 1e21 NaN -0\n  a{x=\"2\"} 0.1 -Inf 3\n  h {{schema:0 count:2 sum:3 buckets:[2]}}x2\n")
+            .expect("series");
+        let engine = promql::Engine::default();
+        for query in [
+            "a",
+            "h",
+            "-a",
+            "vector(1)",
+            "scalar(a{x=\"2\"})",
+            "\"text\"",
+            "a[3m]",
+            "none",
+            "rate(a[2m])",
+            "histogram_quantile(2, h)",
+        ] {
+            let expr = promql::parse(query).expect("a query");
+            for at in [0, 60_000, 120_000] {
+                let outcome = engine.instant(&store, &expr, at).expect("a result");
+                let body = promql::http_api::success(&outcome, at).to_string();
+                let told = |answer: Result<Answer, String>| {
+                    answer.map(|it| (format!("{:?}", it.result), it.text, it.metadata))
+                };
+                let decoded = decode(&Response::status(200, body));
+                assert_eq!(told(answer(&outcome)), told(decoded), "{query} at {at}");
+            }
+        }
     }
 
     #[test]

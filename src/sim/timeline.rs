@@ -440,7 +440,7 @@ impl Recorder {
         };
         let phase = run.status.phase;
         if !self.tells {
-            for metric in &run.spec.metrics {
+            for metric in run.spec.metrics.iter() {
                 match self.run_phases.get_mut(&metric.name) {
                     Some(known) => *known = phase,
                     None => {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::meta::{DurationString, IntOrString, ObjectMeta, is_false, is_zero};
 use super::metric_provider::MetricProvider;
 use super::rollout::{AnalysisTemplateRef, FieldRef};
+use super::shared::{Shared, is_empty_list};
 use super::text_enum::{text_enum, unset_by_default};
 use crate::time::Timestamp;
 
@@ -41,8 +42,8 @@ pub struct ClusterAnalysisTemplate {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnalysisTemplateSpec {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub metrics: Vec<Metric>,
+    #[serde(skip_serializing_if = "is_empty_list")]
+    pub metrics: Shared<Vec<Metric>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<Argument>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -158,7 +159,7 @@ pub struct AnalysisRun {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnalysisRunSpec {
-    pub metrics: Vec<Metric>,
+    pub metrics: Shared<Vec<Metric>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<Argument>,
     #[serde(skip_serializing_if = "is_false")]

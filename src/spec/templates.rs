@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::analysis::{AnalysisTemplateSpec, Argument, DryRun, MeasurementRetention, Metric};
 use super::decode::decode;
 use super::go_text;
+use super::shared::Shared;
 
 /// Several templates put together: all metrics and rules, and one argument a name.
 ///
@@ -17,15 +18,11 @@ use super::go_text;
 pub fn merge_templates(
     templates: &[&AnalysisTemplateSpec],
 ) -> Result<AnalysisTemplateSpec, String> {
-    let mut merged = AnalysisTemplateSpec::default();
-    // A metric is large, and mostly there is one: no room for more.
-    let count = templates
-        .iter()
-        .map(|template| template.metrics.len())
-        .sum();
-    merged.metrics.reserve_exact(count);
+    let mut merged = AnalysisTemplateSpec {
+        metrics: merge_metrics(templates),
+        ..AnalysisTemplateSpec::default()
+    };
     for template in templates {
-        merged.metrics.extend(template.metrics.iter().cloned());
         merged.dry_run.extend(template.dry_run.iter().cloned());
         merged
             .measurement_retention
@@ -41,6 +38,25 @@ pub fn merge_templates(
         }
     }
     Ok(merged)
+}
+
+/// The metrics of all templates; those of a single one are shared with it.
+fn merge_metrics(templates: &[&AnalysisTemplateSpec]) -> Shared<Vec<Metric>> {
+    let mut lists = templates.iter().map(|template| &template.metrics);
+    let mut having = lists.clone().filter(|metrics| !metrics.is_empty());
+    match (having.next(), having.next()) {
+        (None, _) => Shared::default(),
+        (Some(only), None) => only.clone(),
+        (Some(_), Some(_)) => {
+            // A metric is large: no room for more.
+            let count = lists.clone().map(|metrics| metrics.len()).sum();
+            let mut merged = Vec::with_capacity(count);
+            lists
+                .by_ref()
+                .for_each(|metrics| merged.extend_from_slice(metrics));
+            merged.into()
+        }
+    }
 }
 
 /// `template` arguments with the values `given` for them; given arguments the template does not
@@ -85,12 +101,40 @@ pub fn merge_rules(
     Ok((dry_run, retention))
 }
 
-/// The metric with every `{{args.x}}` replaced, in any field.
+/// The metrics with every `{{args.x}}` replaced, in any field.
 ///
 /// # Errors
 /// An argument without a value, a placeholder of an unknown argument or without an end, or a
 /// result that is no metric any more.
+pub fn resolve_arguments(
+    metrics: &Shared<Vec<Metric>>,
+    arguments: &[Argument],
+) -> Result<Shared<Vec<Metric>>, String> {
+    if metrics.is_empty() {
+        return Ok(metrics.clone());
+    }
+    let values = argument_values(arguments)?;
+    // Asked once for all copies of the list.
+    let has_placeholder = metrics.digest(|metrics| u64::from(metrics.iter().any(has_placeholder)));
+    if has_placeholder == 0 {
+        return Ok(metrics.clone());
+    }
+    let resolved: Result<Vec<Metric>, String> = metrics
+        .iter()
+        .map(|metric| fill_in_metric(metric, &values))
+        .collect();
+    resolved.map(Shared::from)
+}
+
+/// As [`resolve_arguments`], of a single metric.
+///
+/// # Errors
+/// See [`resolve_arguments`].
 pub fn resolve_metric_arguments(metric: &Metric, arguments: &[Argument]) -> Result<Metric, String> {
+    fill_in_metric(metric, &argument_values(arguments)?)
+}
+
+fn argument_values(arguments: &[Argument]) -> Result<BTreeMap<String, String>, String> {
     let mut values = BTreeMap::new();
     for argument in arguments {
         let value = argument
@@ -104,18 +148,26 @@ pub fn resolve_metric_arguments(metric: &Metric, arguments: &[Argument]) -> Resu
             .unwrap_or_default();
         values.insert(format!("args.{}", argument.name), inner.to_string());
     }
-    // Most metrics end here.
+    Ok(values)
+}
+
+fn has_placeholder(metric: &Metric) -> bool {
     let mut search = PlaceholderSearch::default();
-    serde_json::to_writer(&mut search, metric).map_err(|error| error.to_string())?;
-    if !search.found {
+    // What cannot be written is told where it is filled in.
+    serde_json::to_writer(&mut search, metric).is_err() || search.found
+}
+
+fn fill_in_metric(metric: &Metric, values: &BTreeMap<String, String>) -> Result<Metric, String> {
+    // Most metrics end here.
+    if !has_placeholder(metric) {
         return Ok(metric.clone());
     }
     let tree = serde_json::to_value(metric).map_err(|error| error.to_string())?;
     let mut filled = tree.clone();
-    if fill_in_tree(&mut filled, &values) {
+    if fill_in_tree(&mut filled, values) {
         return decode(filled).map_err(|error| error.to_string());
     }
-    let text = substitute(&go_text::json(&tree), &values)?;
+    let text = substitute(&go_text::json(&tree), values)?;
     let tree = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     decode(tree).map_err(|error| error.to_string())
 }

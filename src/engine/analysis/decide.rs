@@ -96,7 +96,7 @@ impl Pass<'_> {
     /// Takes in what came back, asks for what is due, and stops what is not wanted any more.
     fn measure(&mut self) {
         let prepared = self.prepared;
-        for metric in &prepared.metrics {
+        for metric in prepared.metrics.iter() {
             let result = find(&self.status.metric_results, &metric.name);
             if result.is_some_and(|result| result.phase.is_completed()) {
                 continue;
@@ -268,7 +268,7 @@ impl Pass<'_> {
             }
             return;
         }
-        for metric in &self.prepared.metrics {
+        for metric in self.prepared.metrics.iter() {
             let result = find(&self.status.metric_results, &metric.name);
             if result.is_some_and(|result| result.phase.is_completed()) {
                 continue;

@@ -7,7 +7,8 @@ use regex::Regex;
 use crate::engine::Observed;
 use crate::expr;
 use crate::spec::analysis::{AnalysisRun, AnalysisRunSpec, Argument, Metric};
-use crate::spec::templates::resolve_metric_arguments;
+use crate::spec::shared::Shared;
+use crate::spec::templates::resolve_arguments;
 use crate::spec::validation::validate_analysis_run;
 
 /// Measurements kept of each metric unless the spec says otherwise.
@@ -19,7 +20,7 @@ pub const REDACTED: &str = "*****";
 /// A run's metrics and rules.
 pub(super) struct Prepared {
     /// Arguments filled in, also from secrets: fit to be measured, not to be shown.
-    pub metrics: Vec<Metric>,
+    pub metrics: Shared<Vec<Metric>>,
     /// Names of metrics that do not count.
     pub dry_run: BTreeSet<String>,
     /// How many measurements to keep, by metric.
@@ -40,12 +41,7 @@ impl Prepared {
         }
         let unresolved = |reason| format!("Unable to resolve metric arguments: {reason}");
         let (arguments, secrets) = read_secrets(&spec.args, observed).map_err(unresolved)?;
-        let metrics = spec
-            .metrics
-            .iter()
-            .map(|metric| resolve_metric_arguments(metric, &arguments))
-            .collect::<Result<Vec<Metric>, String>>()
-            .map_err(unresolved)?;
+        let metrics = resolve_arguments(&spec.metrics, &arguments).map_err(unresolved)?;
         let prepared = Self {
             dry_run: dry_run_metrics(spec, &metrics),
             retention: retention(spec, &metrics),

@@ -14,8 +14,9 @@ use crate::promql::duration::NANOS_PER_MILLI;
 use crate::promql::functions::elementwise::absent_labels;
 use crate::promql::functions::{FunctionId, over_time, rate};
 use crate::promql::histogram::{Histogram, ResetHint};
-use crate::promql::labels::{Labels, METADATA, METRIC_NAME, MatchOp};
+use crate::promql::labels::{Labels, METRIC_NAME, MatchOp};
 use crate::promql::series::{Floats, HistogramSample, SeriesData};
+use crate::promql::times::ListedTimes;
 
 /// The samples of one series in one window, without staleness markers.
 #[derive(Clone, Copy)]
@@ -67,6 +68,8 @@ struct Column<'a> {
     labels: Cow<'a, Labels>,
     drop_name: bool,
     floats: Floats<'a>,
+    /// After and up to which time floats were taken, where they were taken for a window.
+    taken: Option<(i64, i64)>,
     falls: Vec<Fall>,
     histograms: Cow<'a, [HistogramSample]>,
 }
@@ -85,8 +88,8 @@ impl<'a> Column<'a> {
         labels: &'a Labels,
         data: &'a SeriesData,
         selector: &Selector<'_>,
-        after: i64,
-        until: i64,
+        (after, until): (i64, i64),
+        listed: &'a mut ListedTimes,
     ) -> Self {
         let histograms = if selector.stats_only {
             Cow::Owned(stats_view(data.histograms(), after))
@@ -96,7 +99,8 @@ impl<'a> Column<'a> {
         Self {
             labels: Cow::Borrowed(labels),
             drop_name: false,
-            floats: data.fresh_floats_between(after, until),
+            floats: data.fresh_floats_among(after, until, listed),
+            taken: Some((after, until)),
             falls: Vec::new(),
             histograms,
         }
@@ -127,6 +131,7 @@ impl<'a> Column<'a> {
                 values: series.floats.iter().map(|point| point.value).collect(),
                 starts: Cow::Owned(Vec::new()),
             },
+            taken: None,
             falls: Vec::new(),
             histograms: Cow::Owned(histograms),
         }
@@ -221,7 +226,9 @@ impl<'s> Evaluator<'s> {
         let mut out = Vec::new();
         let store = self.store;
         for (labels, data) in store.select(selector.matchers) {
-            let column = Column::stored(labels, data, selector, start - before, end + after);
+            let mut listed = ListedTimes::default();
+            let reach = (start - before, end + after);
+            let column = Column::stored(labels, data, selector, reach, &mut listed);
             let mut bounds = Bounds::default();
             let whole = column.whole();
             whole.slide(&mut bounds, start - before, end + after);
@@ -375,15 +382,13 @@ impl<'s> Evaluator<'s> {
                         && matcher.op == MatchOp::Equal
                         && !matcher.value.is_empty()
                 });
-                let only_name = METADATA
-                    .iter()
-                    .all(|name| *name == METRIC_NAME || !store.has_label(name));
-                if keeps_name(id) || (one_name && only_name) {
+                if keeps_name(id) || (one_name && !store.has_types_or_units()) {
                     call.seen = None;
                 }
-                let (after, until) = call.reach();
+                let reach = call.reach();
+                let mut listed = ListedTimes::default();
                 for (labels, data) in series {
-                    let column = Column::stored(labels, data, selector, after, until);
+                    let column = Column::stored(labels, data, selector, reach, &mut listed);
                     call.apply(self, column, sink)?;
                 }
             }
@@ -516,8 +521,13 @@ impl SeriesCall {
         evaluator.spend(steps.count())?;
         for (step, time) in steps.iter().enumerate() {
             let (start, end) = self.window(time);
-            whole.slide(&mut bounds, start - before, end + after);
-            let window = whole.part(&bounds);
+            let (from, to) = (start - before, end + after);
+            let window = if column.taken == Some((from, to)) && whole.histograms.is_empty() {
+                whole
+            } else {
+                whole.slide(&mut bounds, from, to);
+                whole.part(&bounds)
+            };
             if window.times.is_empty() && window.histograms.is_empty() {
                 continue;
             }

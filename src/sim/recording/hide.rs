@@ -58,7 +58,7 @@ pub(super) fn hide_in_decision<S>(decision: &mut Decision<S>) {
                 hide(metric);
             }
             Action::CreateAnalysisRun(run) => {
-                hide_all(&mut run.spec.metrics);
+                hide_all(run.spec.metrics.make_mut());
             }
             Action::PatchRollout(_)
             | Action::CreateReplicaSet(_)

@@ -156,17 +156,17 @@ impl Encoder {
             services: changed(&mut seen.services, services),
             analysis_templates: map(
                 changed(&mut seen.analysis_templates, analysis_templates),
-                |template| hidden(template, |template| &mut template.spec.metrics),
+                |template| hidden(template, |template| template.spec.metrics.make_mut()),
             ),
             cluster_analysis_templates: map(
                 changed(
                     &mut seen.cluster_analysis_templates,
                     cluster_analysis_templates,
                 ),
-                |template| hidden(template, |template| &mut template.spec.metrics),
+                |template| hidden(template, |template| template.spec.metrics.make_mut()),
             ),
             analysis_runs: map(changed(&mut seen.analysis_runs, analysis_runs), |run| {
-                hidden(run, |run| &mut run.spec.metrics)
+                hidden(run, |run| run.spec.metrics.make_mut())
             }),
             experiments: changed(&mut seen.experiments, experiments),
             others: changed(&mut seen.others, others),
@@ -247,7 +247,7 @@ fn on_run(
     decision: &Decision<AnalysisRunStatus>,
 ) -> Result<Decided, serde_json::Error> {
     let mut run = run.clone();
-    let was_hidden = hide_all(&mut run.spec.metrics);
+    let was_hidden = hide_all(run.spec.metrics.make_mut());
     let secrets: BTreeMap<String, BTreeMap<String, String>> = run
         .spec
         .args

@@ -1,10 +1,13 @@
 //! Counters and histograms as series: which there are, and what a scrape writes.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use crate::promql::gofmt::format_openmetrics;
-use crate::promql::labels::{BUCKET_BOUND, Labels, METRIC_NAME};
+use crate::promql::labels::{BUCKET_BOUND, Label, Labels, METRIC_NAME};
 use crate::promql::series::{SeriesId, Store, stale_marker};
 
-use super::conventions::{Histogram, Instrument, Scope, Templates, Variables, fill};
+use super::conventions::{Counter, Histogram, Instrument, Scope, Templates, Variables, fill};
 use super::counting::{OUTCOMES, Outcome, Tally};
 use super::needs::Needs;
 
@@ -12,9 +15,31 @@ use super::needs::Needs;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Catalogue {
     pub instruments: Vec<Instrument>,
+    /// The counters and the histogram of one instrument after the other.
+    parts: Vec<Part>,
     /// Upper bounds in seconds, of all needed histograms together, in rising order.
     pub bounds: Vec<f64>,
     pub needs: Needs,
+}
+
+/// A counter or a histogram.
+#[derive(Debug, Clone, PartialEq)]
+struct Part {
+    /// The number of its instrument.
+    instrument: usize,
+    scope: Scope,
+    /// Labels that tell outcomes apart.
+    outcome: Templates,
+    series: Vec<PartSeries>,
+    /// Units of the histogram in a second.
+    per_second: f64,
+}
+
+/// A series that is looked at: its labels beside those of whoever counts, and what it shows.
+#[derive(Debug, Clone, PartialEq)]
+struct PartSeries {
+    labels: Vec<Label>,
+    shows: Shows,
 }
 
 impl Catalogue {
@@ -41,8 +66,31 @@ impl Catalogue {
             .collect();
         bounds.sort_by(f64::total_cmp);
         bounds.dedup();
+        let mut parts = Vec::new();
+        for (index, instrument) in instruments.iter().enumerate() {
+            let part = |outcome: &Templates, series, per_second| Part {
+                instrument: index,
+                scope: instrument.scope,
+                outcome: outcome.clone(),
+                series,
+                per_second,
+            };
+            for counter in &instrument.counters {
+                let Counter { name, outcome } = counter;
+                let series = PartSeries {
+                    labels: vec![label(METRIC_NAME, name)],
+                    shows: Shows::Count,
+                };
+                parts.push(part(outcome, vec![series], 1.0));
+            }
+            if let Some(histogram) = &instrument.histogram {
+                let series = histogram_series(histogram, &bounds, &needs);
+                parts.push(part(&histogram.outcome, series, histogram.per_second()));
+            }
+        }
         Self {
             instruments,
+            parts,
             bounds,
             needs,
         }
@@ -54,6 +102,48 @@ impl Catalogue {
     }
 }
 
+fn label(name: &str, value: &str) -> Label {
+    Label {
+        name: Arc::from(name),
+        value: Arc::from(value),
+    }
+}
+
+/// The series of a histogram that are looked at; `bounds` are those of the catalogue.
+fn histogram_series(histogram: &Histogram, bounds: &[f64], needs: &Needs) -> Vec<PartSeries> {
+    let per_second = histogram.per_second();
+    let Histogram {
+        name,
+        outcome: _,
+        unit: _,
+        bounds: own,
+    } = histogram;
+    let [bucket, sum, count] =
+        ["_bucket", "_sum", "_count"].map(|suffix| label(METRIC_NAME, &format!("{name}{suffix}")));
+    let of_bucket = |bound: &str, shows| PartSeries {
+        labels: vec![bucket.clone(), label(BUCKET_BOUND, bound)],
+        shows,
+    };
+    let mut series: Vec<PartSeries> = own
+        .iter()
+        .map(|bound| {
+            let buckets = bounds.partition_point(|it| *it <= bound / per_second);
+            of_bucket(&format_openmetrics(*bound), Shows::Fastest(buckets))
+        })
+        .collect();
+    series.push(of_bucket("+Inf", Shows::Count));
+    for (name, shows) in [(sum, Shows::Seconds), (count, Shows::Count)] {
+        let labels = vec![name];
+        series.push(PartSeries { labels, shows });
+    }
+    let is_wanted = |series: &PartSeries| {
+        let name = series.labels.first();
+        name.is_some_and(|name| needs.wants(&name.value))
+    };
+    series.retain(is_wanted);
+    series
+}
+
 /// Counts of one place, and its series in the store.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Account {
@@ -61,13 +151,16 @@ pub(super) struct Account {
     /// Outcomes that have series, as bits.
     shown: u8,
     groups: Vec<Group>,
+    /// Labels that all series of an instrument have, by its number.
+    common: Vec<(usize, Labels)>,
 }
 
 /// A counter, or all series of a histogram.
 #[derive(Debug, Clone)]
 struct Group {
     labels: Labels,
-    part: Part,
+    /// The number of its part in the catalogue.
+    part: usize,
     /// Outcomes that it counts, as bits.
     outcomes: u8,
     series: Vec<Series>,
@@ -77,13 +170,6 @@ struct Group {
     live: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    /// Of this instrument, the counter of this index.
-    Counter(usize, usize),
-    Histogram(usize),
-}
-
 #[derive(Debug, Clone)]
 struct Series {
     labels: Labels,
@@ -91,7 +177,7 @@ struct Series {
     shows: Shows,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Shows {
     Count,
     Seconds,
@@ -141,11 +227,13 @@ impl Account {
             }
         }
         for group in &mut self.groups {
-            let counted = OUTCOMES
-                .into_iter()
-                .filter(|outcome| group.outcomes & (1 << *outcome as u8) != 0)
-                .filter_map(|outcome| self.tallies.get(outcome as usize));
-            let requests: f64 = counted.clone().map(|tally| tally.requests).sum();
+            let mut counted = OUTCOMES.iter().zip(&self.tallies);
+            let counted: [Option<&Tally>; OUTCOMES.len()] = std::array::from_fn(|_| {
+                let (outcome, tally) = counted.next()?;
+                (group.outcomes & (1 << *outcome as u8) != 0).then_some(tally)
+            });
+            let counted = || counted.iter().flatten();
+            let requests: f64 = counted().map(|tally| tally.requests).sum();
             if requests < 1.0 {
                 group.end(store, time);
                 continue;
@@ -156,10 +244,10 @@ impl Account {
                 let value = match series.shows {
                     Shows::Count => requests,
                     Shows::Seconds => {
-                        counted.clone().map(|tally| tally.seconds).sum::<f64>() * group.per_second
+                        counted().map(|tally| tally.seconds).sum::<f64>() * group.per_second
                     }
                     Shows::Fastest(buckets) => {
-                        for tally in counted.clone() {
+                        for tally in counted() {
                             let more = tally.buckets.get(buckets_below..buckets);
                             below += more.unwrap_or_default().iter().sum::<f64>();
                         }
@@ -184,6 +272,7 @@ impl Account {
     pub fn rename(&mut self, store: &mut Store, time: i64) {
         self.end(store, time);
         self.groups.clear();
+        self.common.clear();
         self.shown = 0;
     }
 
@@ -202,116 +291,80 @@ impl Account {
         store: &mut Store,
     ) {
         let outcome_variables = outcome_variables(outcome, identity.error_code);
+        let known = [identity.variables, &[&outcome_variables]].concat();
         let bit = 1 << outcome as u8;
-        for (index, instrument) in catalogue.instruments.iter().enumerate() {
-            if instrument.scope != identity.scope {
+        for (index, part) in catalogue.parts.iter().enumerate() {
+            let Some(instrument) = catalogue.instruments.get(part.instrument) else {
+                continue;
+            };
+            if part.scope != identity.scope {
                 continue;
             }
-            let counters = instrument
-                .counters
-                .iter()
-                .enumerate()
-                .map(|(at, counter)| (Part::Counter(index, at), &counter.outcome));
-            let histograms = instrument
-                .histogram
-                .iter()
-                .map(|histogram| (Part::Histogram(index), &histogram.outcome));
-            for (part, templates) in counters.chain(histograms) {
-                let labels = identity.labels(&[
-                    (&instrument.target, &[]),
-                    (&instrument.labels, &[]),
-                    (templates, &[&outcome_variables]),
-                ]);
-                let same = self
+            let outcome_labels: Vec<Label> = (part.outcome.iter())
+                .map(|(name, value)| label(name, &fill(value, &known)))
+                .collect();
+            let labels = self
+                .common_labels(part.instrument, instrument, identity)
+                .with_all(&outcome_labels);
+            let same = self
+                .groups
+                .iter_mut()
+                .find(|group| group.part == index && group.labels == labels);
+            match same {
+                Some(group) => group.outcomes |= bit,
+                None => self
                     .groups
-                    .iter_mut()
-                    .find(|group| group.part == part && group.labels == labels);
-                match same {
-                    Some(group) => group.outcomes |= bit,
-                    None => self
-                        .groups
-                        .push(Group::new(labels, part, bit, catalogue, instrument, store)),
-                }
+                    .push(Group::new(labels, index, part, bit, store)),
             }
         }
+    }
+
+    fn common_labels(
+        &mut self,
+        number: usize,
+        instrument: &Instrument,
+        identity: &Identity<'_>,
+    ) -> Labels {
+        if let Some((_, labels)) = self.common.iter().find(|(of, _)| *of == number) {
+            return labels.clone();
+        }
+        let labels = identity.labels(&[&instrument.target, &instrument.labels]);
+        self.common.push((number, labels.clone()));
+        labels
     }
 }
 
 impl Identity<'_> {
-    /// The labels of these templates, later ones winning, with additional variables for some.
-    pub fn labels(&self, parts: &[(&Templates, &[&Variables])]) -> Labels {
+    /// The labels of these templates, later ones winning.
+    pub fn labels(&self, parts: &[&Templates]) -> Labels {
         let pod = self
             .pod_labels
             .iter()
-            .map(|(name, value)| (name.clone(), value.clone()));
-        let rendered = parts.iter().flat_map(|(templates, more)| {
-            let known = [self.variables, *more].concat();
-            templates
-                .iter()
-                .map(move |(name, value)| (name.clone(), fill(value, &known)))
-        });
+            .map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str())));
+        let rendered = parts
+            .iter()
+            .flat_map(|templates| templates.iter())
+            .map(|(name, value)| (name.as_str(), Cow::Owned(fill(value, self.variables))));
         Labels::new(pod.chain(rendered))
     }
 }
 
 impl Group {
-    fn new(
-        labels: Labels,
-        part: Part,
-        outcomes: u8,
-        catalogue: &Catalogue,
-        instrument: &Instrument,
-        store: &mut Store,
-    ) -> Self {
-        let mut series = Vec::new();
-        let mut add = |labels: Labels, shows| {
-            if catalogue.needs.wants(labels.metric_name()) {
-                let id = store.series_id(&labels);
-                series.push(Series { labels, id, shows });
+    fn new(labels: Labels, number: usize, part: &Part, outcomes: u8, store: &mut Store) -> Self {
+        let series = part.series.iter().map(|series| {
+            let labels = labels.with_all(&series.labels);
+            Series {
+                id: store.series_id(&labels),
+                labels,
+                shows: series.shows,
             }
-        };
-        let mut per_second = 1.0;
-        match (part, &instrument.histogram) {
-            (Part::Counter(_, at), _) => {
-                if let Some(counter) = instrument.counters.get(at) {
-                    add(labels.with(METRIC_NAME, &counter.name), Shows::Count);
-                }
-            }
-            (Part::Histogram(_), Some(histogram)) => {
-                per_second = histogram.per_second();
-                let Histogram {
-                    name,
-                    outcome: _,
-                    unit: _,
-                    bounds,
-                } = histogram;
-                let bucket = labels.with(METRIC_NAME, &format!("{name}_bucket"));
-                for bound in bounds {
-                    let seconds = bound / per_second;
-                    let buckets = catalogue.bounds.partition_point(|it| *it <= seconds);
-                    add(
-                        bucket.with(BUCKET_BOUND, &format_openmetrics(*bound)),
-                        Shows::Fastest(buckets),
-                    );
-                }
-                add(bucket.with(BUCKET_BOUND, "+Inf"), Shows::Count);
-                add(
-                    labels.with(METRIC_NAME, &format!("{name}_sum")),
-                    Shows::Seconds,
-                );
-                add(
-                    labels.with(METRIC_NAME, &format!("{name}_count")),
-                    Shows::Count,
-                );
-            }
-            (Part::Histogram(_), None) => {}
-        }
+        });
         Self {
+            series: series.collect(),
             labels,
-            part,
+            part: number,
             outcomes,
-            series,
-            per_second,
+            per_second: part.per_second,
             live: false,
         }
     }

@@ -37,26 +37,24 @@ impl Tally {
         }
     }
 
-    /// As many as are expected.
-    pub fn expected(requests: f64, shares: &[BucketShare]) -> Self {
-        Self {
-            requests,
-            buckets: shares.iter().map(|it| requests * it.share).collect(),
-            seconds: shares.iter().map(|it| requests * it.share * it.mean).sum(),
-        }
+    /// Makes it as many as are expected.
+    pub fn expect(&mut self, requests: f64, shares: &[BucketShare]) {
+        self.requests = requests;
+        self.buckets.clear();
+        let counts = shares.iter().map(|it| requests * it.share);
+        self.buckets.extend(counts);
+        self.seconds = shares.iter().map(|it| requests * it.share * it.mean).sum();
     }
 
-    /// Requests that found no pod: refused at once.
-    pub fn refused(requests: f64, buckets: usize) -> Self {
-        let mut counts = vec![0.0; buckets];
-        if let Some(first) = counts.first_mut() {
+    /// Makes it requests that found no pod: refused at once.
+    pub fn refuse(&mut self, requests: f64, buckets: usize) {
+        self.requests = requests;
+        self.buckets.clear();
+        self.buckets.resize(buckets, 0.0);
+        if let Some(first) = self.buckets.first_mut() {
             *first = requests;
         }
-        Self {
-            requests,
-            buckets: counts,
-            seconds: 0.0,
-        }
+        self.seconds = 0.0;
     }
 }
 
@@ -80,9 +78,11 @@ impl Dice {
         }
     }
 
-    /// A number of requests with their latencies.
-    pub fn tally(&mut self, requests: f64, shares: &[BucketShare]) -> Tally {
-        let mut buckets = vec![0.0; shares.len()];
+    /// Makes `tally` a number of requests with their latencies.
+    pub fn tally(&mut self, requests: f64, shares: &[BucketShare], tally: &mut Tally) {
+        let buckets = &mut tally.buckets;
+        buckets.clear();
+        buckets.resize(shares.len(), 0.0);
         let mut left = requests;
         let mut share_left = 1.0;
         for (bucket, it) in buckets.iter_mut().zip(shares) {
@@ -101,12 +101,8 @@ impl Dice {
         {
             *bucket += left;
         }
-        let seconds = buckets.iter().zip(shares).map(|(n, it)| n * it.mean).sum();
-        Tally {
-            requests,
-            buckets,
-            seconds,
-        }
+        tally.requests = requests;
+        tally.seconds = buckets.iter().zip(shares).map(|(n, it)| n * it.mean).sum();
     }
 
     /// How many of the requests are of a kind that has this share.

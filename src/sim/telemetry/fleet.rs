@@ -52,6 +52,8 @@ struct Surroundings {
     services: Vec<Arc<Service>>,
     table: Option<Split>,
     stable_hash: String,
+    /// The services of the stable and of the new version.
+    own_services: [String; 2],
 }
 
 impl Surroundings {
@@ -66,7 +68,15 @@ impl Surroundings {
                 .get(&rollout.metadata.name)
                 .and_then(|traffic| traffic.effective.clone()),
             stable_hash: rollout.status.stable_rs.clone(),
+            own_services: services_of(rollout).map(str::to_owned),
         }
+    }
+
+    /// Whether the services of pods that stay the same do too.
+    fn has_services_of(&self, other: &Self) -> bool {
+        same(&self.services, other.services.iter())
+            && self.stable_hash == other.stable_hash
+            && self.own_services == other.own_services
     }
 
     fn is_of(&self, place: &Namespace, rollout: &Rollout) -> bool {
@@ -91,6 +101,19 @@ fn same<'a, T: 'a>(known: &[Arc<T>], present: impl ExactSizeIterator<Item = &'a 
             .all(|(known, present)| Arc::ptr_eq(known, present))
 }
 
+/// Pods that are not among those known, both in the order of their names.
+fn changed_pods(known: &[Arc<Pod>], present: &[Arc<Pod>]) -> Vec<Arc<Pod>> {
+    let mut known = known.iter().peekable();
+    let is_new = |pod: &&Arc<Pod>| {
+        while known
+            .next_if(|old| old.metadata.name < pod.metadata.name)
+            .is_some()
+        {}
+        known.next_if(|old| Arc::ptr_eq(old, pod)).is_none()
+    };
+    present.iter().filter(is_new).cloned().collect()
+}
+
 /// All that counts requests.
 #[derive(Debug, Clone)]
 pub(super) struct Fleet {
@@ -106,9 +129,9 @@ pub(super) struct Fleet {
     /// By uid.
     pods: BTreeMap<String, PodState>,
     /// By service and pod template hash.
-    gateways: BTreeMap<(String, String), Gateway>,
+    gateways: BTreeMap<Arc<str>, BTreeMap<String, Gateway>>,
     /// Requests that no pod can answer: service, hash, share.
-    unserved: Vec<(String, String, f64)>,
+    unserved: Vec<(Arc<str>, String, f64)>,
 }
 
 #[derive(Debug, Clone)]
@@ -119,9 +142,9 @@ struct PodState {
     variables: Variables,
     labels: Vec<(String, String)>,
     /// Services by which it is addressed, and the share of all requests that comes so.
-    shares: Vec<(String, f64)>,
+    shares: Vec<(Arc<str>, f64)>,
     account: Account,
-    by_service: BTreeMap<String, (Variables, Account)>,
+    by_service: BTreeMap<Arc<str>, (Variables, Account)>,
     up: Option<(Labels, SeriesId)>,
     dice: Dice,
     /// The part of a request that is still to come.
@@ -189,18 +212,30 @@ impl Fleet {
         let Some((place, rollout)) = self.place(world) else {
             return;
         };
-        self.surroundings = Surroundings::of(place, rollout);
-        self.observe_versions(place, rollout, seconds, catalogue);
-        self.observe_pods(place, rollout, store, time);
+        let present = Surroundings::of(place, rollout);
+        let has_new = self.observe_versions(place, rollout, seconds, catalogue);
+        let known = if has_new || !present.has_services_of(&self.surroundings) {
+            &[]
+        } else {
+            self.surroundings.pods.as_slice()
+        };
+        let changed = changed_pods(known, &present.pods);
+        for gone in changed_pods(&present.pods, &self.surroundings.pods) {
+            if let Some(state) = self.pods.get_mut(&gone.metadata.uid) {
+                state.exists = false;
+            }
+        }
+        self.observe_pods(&changed, place, rollout, store, time);
+        self.surroundings = present;
         self.unserved.clear();
         for pod in self.pods.values_mut() {
             pod.shares.clear();
         }
         for destination in destinations(world, &self.namespace, &self.rollout) {
             let hash = destination.hash;
-            let service = match destination.service {
-                "" => addressed_service(place, rollout, self.versions.get(hash)),
-                known => known.to_owned(),
+            let service: Arc<str> = match destination.service {
+                "" => addressed_service(place, rollout, self.versions.get(hash)).into(),
+                known => known.into(),
             };
             let ready = |pod: &&mut PodState| pod.exists && pod.running && pod.hash == hash;
             let count = self.pods.values_mut().filter(ready).count();
@@ -216,13 +251,15 @@ impl Fleet {
         }
     }
 
+    /// Whether there is a new one.
     fn observe_versions(
         &mut self,
         place: &Namespace,
         rollout: &Rollout,
         seconds: f64,
         catalogue: &Catalogue,
-    ) {
+    ) -> bool {
+        let before = self.versions.len();
         for set in place.observed.replica_sets.values() {
             let owned = set.metadata.controller().is_some_and(|owner| {
                 (owner.kind == "Rollout" && owner.name == rollout.metadata.name)
@@ -235,13 +272,18 @@ impl Fleet {
                 self.versions.insert(set.hash().to_owned(), version);
             }
         }
+        self.versions.len() > before
     }
 
-    fn observe_pods(&mut self, place: &Namespace, rollout: &Rollout, store: &mut Store, time: i64) {
-        for pod in self.pods.values_mut() {
-            pod.exists = false;
-        }
-        for pod in place.observed.pods.values() {
+    fn observe_pods(
+        &mut self,
+        pods: &[Arc<Pod>],
+        place: &Namespace,
+        rollout: &Rollout,
+        store: &mut Store,
+        time: i64,
+    ) {
+        for pod in pods {
             let labels = &pod.metadata.labels;
             let Some(hash) = labels.get(POD_TEMPLATE_HASH_LABEL) else {
                 continue;
@@ -293,12 +335,19 @@ impl Fleet {
         }
     }
 
-    fn ensure_gateway(&mut self, place: &Namespace, rollout: &Rollout, service: &str, hash: &str) {
-        let key = (service.to_owned(), hash.to_owned());
+    fn ensure_gateway(
+        &mut self,
+        place: &Namespace,
+        rollout: &Rollout,
+        name: &Arc<str>,
+        hash: &str,
+    ) {
+        let service: &str = name;
         let Some(version) = self.versions.get(hash) else {
             return;
         };
-        if self.gateways.contains_key(&key) {
+        let known = self.gateways.get(service);
+        if known.is_some_and(|known| known.contains_key(hash)) {
             return;
         }
         let port = place
@@ -307,7 +356,7 @@ impl Fleet {
             .get(service)
             .and_then(|service| service.spec.ports.first())
             .map_or(80, |port| port.port);
-        let (primary, canary) = services_of(rollout);
+        let [primary, canary] = services_of(rollout);
         let primary = if primary.is_empty() { service } else { primary };
         let upstream = if service == canary && service != primary {
             format!("{}-{service}-{port}", self.namespace)
@@ -337,7 +386,8 @@ impl Fleet {
             dice: dice(self.seed, &format!("{}/{service}/{hash}", self.namespace)),
             fraction: 0.0,
         };
-        self.gateways.insert(key, gateway);
+        let of_service = self.gateways.entry(name.clone()).or_default();
+        of_service.insert(hash.to_owned(), gateway);
     }
 
     /// Lets all versions answer as at this time, in seconds since the release.
@@ -408,6 +458,8 @@ impl Fleet {
     pub fn count(&mut self, requests: f64, catalogue: &Catalogue) {
         let noise = self.model.noise;
         let by_service = catalogue.has(Scope::PodByService);
+        let by_gateway = catalogue.has(Scope::Service);
+        let mut tally = Tally::default();
         for pod in self.pods.values_mut() {
             let Some(version) = self.versions.get(&pod.hash) else {
                 continue;
@@ -429,40 +481,43 @@ impl Fleet {
                     if count <= 0.0 {
                         continue;
                     }
-                    let tally = match noise {
-                        Noise::None => Tally::expected(count, &version.shares),
+                    match noise {
+                        Noise::None => tally.expect(count, &version.shares),
                         Noise::Poisson => {
                             let count = pod.dice.count(count);
-                            pod.dice.tally(count, &version.shares)
+                            pod.dice.tally(count, &version.shares, &mut tally);
                         }
-                        Noise::Binomial => pod.dice.tally(count, &version.shares),
-                    };
+                        Noise::Binomial => pod.dice.tally(count, &version.shares, &mut tally),
+                    }
                     pod.account.add(outcome, &tally);
                     if by_service {
                         let (_, account) =
                             pod.by_service.entry(service.clone()).or_insert_with(|| {
-                                let destination = ("destination", service.clone());
+                                let destination = ("destination", service.as_ref().to_owned());
                                 (Variables::from([destination]), Account::default())
                             });
                         account.add(outcome, &tally);
                     }
-                    let key = (service.clone(), pod.hash.clone());
-                    if let Some(gateway) = self.gateways.get_mut(&key) {
+                    if by_gateway
+                        && let Some(gateway) = gateway(&mut self.gateways, service, &pod.hash)
+                    {
                         gateway.account.add(outcome, &tally);
                     }
                 }
             }
         }
+        if !by_gateway {
+            return;
+        }
         for (service, hash, share) in &self.unserved {
-            let key = (service.clone(), hash.clone());
-            if let Some(gateway) = self.gateways.get_mut(&key) {
+            if let Some(gateway) = gateway(&mut self.gateways, service, hash) {
                 let expected = requests * share;
                 let count = match noise {
                     Noise::None => expected,
                     Noise::Poisson => gateway.dice.count(expected),
                     Noise::Binomial => whole(&mut gateway.fraction, expected),
                 };
-                let tally = Tally::refused(count, catalogue.bounds.len() + 1);
+                tally.refuse(count, catalogue.bounds.len() + 1);
                 gateway.account.add(Outcome::NoPod, &tally);
             }
         }
@@ -479,7 +534,7 @@ impl Fleet {
         }
         self.pods.retain(|_, pod| pod.exists);
         if catalogue.has(Scope::Service) {
-            for gateway in self.gateways.values_mut() {
+            for gateway in self.gateways.values_mut().flat_map(BTreeMap::values_mut) {
                 let identity = Identity {
                     scope: Scope::Service,
                     variables: &[&gateway.variables],
@@ -502,7 +557,7 @@ impl Fleet {
                 *id = store.series_id(labels);
             }
         }
-        for gateway in self.gateways.values_mut() {
+        for gateway in self.gateways.values_mut().flat_map(BTreeMap::values_mut) {
             gateway.account.find_series(store);
         }
     }
@@ -569,7 +624,7 @@ impl PodState {
                 pod_labels: &self.labels,
                 error_code,
             };
-            let labels = identity.labels(&[(&instrument.target, &[])]);
+            let labels = identity.labels(&[&instrument.target]);
             let labels = labels.with(METRIC_NAME, "up");
             let id = store.series_id(&labels);
             self.up = Some((labels, id));
@@ -583,6 +638,14 @@ impl PodState {
             let _ = store.append_float_to(*up, time, value);
         }
     }
+}
+
+fn gateway<'g>(
+    gateways: &'g mut BTreeMap<Arc<str>, BTreeMap<String, Gateway>>,
+    service: &str,
+    hash: &str,
+) -> Option<&'g mut Gateway> {
+    gateways.get_mut(service)?.get_mut(hash)
 }
 
 /// Whole requests of those expected; the fraction that is left comes with the next ones.
@@ -619,14 +682,14 @@ fn label_name(name: &str) -> String {
 }
 
 /// The services of the stable and of the new version.
-fn services_of(rollout: &Rollout) -> (&str, &str) {
+fn services_of(rollout: &Rollout) -> [&str; 2] {
     let strategy = &rollout.spec.strategy;
     if let Some(canary) = &strategy.canary {
-        (&canary.stable_service, &canary.canary_service)
+        [&canary.stable_service, &canary.canary_service]
     } else if let Some(blue_green) = &strategy.blue_green {
-        (&blue_green.active_service, &blue_green.preview_service)
+        [&blue_green.active_service, &blue_green.preview_service]
     } else {
-        ("", "")
+        ["", ""]
     }
 }
 
@@ -640,7 +703,7 @@ fn selects(service: &Service, pod: &Pod) -> bool {
 
 /// The service by which a monitor finds the pod: the one of its version, else any.
 fn monitored_service(place: &Namespace, rollout: &Rollout, pod: &Pod, hash: &str) -> String {
-    let (stable, canary) = services_of(rollout);
+    let [stable, canary] = services_of(rollout);
     let first = if hash == rollout.status.stable_rs {
         [stable, canary]
     } else {
@@ -686,7 +749,7 @@ fn addressed_service(place: &Namespace, rollout: &Rollout, version: Option<&Vers
     if let Some(host) = host {
         return host.split('.').next().unwrap_or(host).to_owned();
     }
-    let (stable, _) = services_of(rollout);
+    let [stable, _] = services_of(rollout);
     let of_all = place.observed.services.iter().find(|(_, service)| {
         let selector = &service.spec.selector;
         !selector.contains_key(POD_TEMPLATE_HASH_LABEL)

@@ -36,6 +36,7 @@ use serde_json::Value;
 
 use crate::promql::ast::Expr;
 use crate::promql::{ParseErrors, Store, notation, parse};
+use crate::providers::conditions::Compiled;
 use crate::providers::{self, prometheus};
 use crate::spec::analysis::Metric;
 use crate::spec::metric_provider::PrometheusMetric;
@@ -71,6 +72,7 @@ pub(super) struct Telemetry {
     /// The release.
     origin: Option<Timestamp>,
     queries: BTreeMap<String, Result<Expr, ParseErrors>>,
+    conditions: Compiled,
     /// Metrics that were answered, by what of their settings was not used.
     unused: BTreeMap<String, BTreeSet<String>>,
     /// Why a metric's query gave nothing when it first did, by metric.
@@ -177,6 +179,7 @@ impl Telemetry {
             store: Store::new(),
             origin: None,
             queries: BTreeMap::new(),
+            conditions: Compiled::default(),
             unused: BTreeMap::new(),
             empty: BTreeMap::new(),
         }))
@@ -242,8 +245,17 @@ impl Telemetry {
             .queries
             .entry(metric.query.clone())
             .or_insert_with(|| parse(&metric.query));
-        let response = server::answer(&self.store, expr, times);
-        let measurement = providers::decode(request.metric, &response, now, now);
+        let answer = match server::answer(&self.store, expr, times) {
+            Ok(outcome) => prometheus::answer(&outcome),
+            Err(refused) => prometheus::decode(&refused),
+        };
+        let measurement = match answer {
+            Ok(answer) => {
+                let conditions = &mut self.conditions;
+                providers::judge_compiled(request.metric, answer, now, now, conditions)
+            }
+            Err(message) => providers::error_measurement(message, now, now),
+        };
         if let ("[]", Ok(expr)) = (measurement.value.as_str(), expr)
             && !self.empty.contains_key(&request.metric.name)
         {

@@ -4,7 +4,7 @@ use crate::promql::ast::Expr;
 use crate::promql::diagnose::{Asked, explain_empty};
 use crate::promql::eval::ErrorKind;
 use crate::promql::query_time::Extent;
-use crate::promql::{Engine, EvalError, ParseErrors, Store, http_api};
+use crate::promql::{Engine, EvalError, Outcome, ParseErrors, Store, http_api};
 use crate::providers::Response;
 use crate::providers::prometheus::Times;
 use crate::time::{Duration, Timestamp};
@@ -12,28 +12,23 @@ use crate::time::{Duration, Timestamp};
 /// Most steps of a range query.
 const MAX_STEPS: i64 = 11_000;
 
-/// The answer of a stock server that holds these series.
-pub(super) fn answer(store: &Store, expr: &Result<Expr, ParseErrors>, times: Times) -> Response {
+/// What a stock server that holds these series finds; otherwise what it answers. That of a success
+/// need not be written only to be read again.
+pub(super) fn answer(
+    store: &Store,
+    expr: &Result<Expr, ParseErrors>,
+    times: Times,
+) -> Result<Outcome, Response> {
     let engine = Engine::default();
-    let answered = match times {
-        Times::Instant(at) => parsed(expr).and_then(|expr| {
-            engine
-                .instant(store, expr, millis(at))
-                .map(|outcome| http_api::success(&outcome, millis(at)))
-                .map_err(|error| evaluation_failed(&error))
-        }),
-        Times::Range { start, end, step } => check_range(start, end, step).and_then(|()| {
-            let expr = parsed(expr)?;
-            engine
-                .range(store, expr, millis(start), millis(end), step.as_millis())
-                .map(|outcome| http_api::success(&outcome, millis(end)))
-                .map_err(|error| evaluation_failed(&error))
-        }),
+    let found = match times {
+        Times::Instant(at) => engine.instant(store, parsed(expr)?, millis(at)),
+        Times::Range { start, end, step } => {
+            check_range(start, end, step)?;
+            let (start, end) = (millis(start), millis(end));
+            engine.range(store, parsed(expr)?, start, end, step.as_millis())
+        }
     };
-    match answered {
-        Ok(body) => Response::status(200, body.to_string()),
-        Err(refused) => refused,
-    }
+    found.map_err(|error| evaluation_failed(&error))
 }
 
 /// Why a query gives nothing, in words.
