@@ -6,9 +6,17 @@
 
 use std::path::{Path, PathBuf};
 
+use rollproof::lint::rules::RULES;
 use rollproof::lint::{Finding, Settings, lint};
 use rollproof::source::{Severity, Sources};
-use rollproof::spec::bundle::Bundle;
+use rollproof::spec::analysis::{AnalysisRun, AnalysisTemplate};
+use rollproof::spec::bundle::{Bundle, Object};
+use rollproof::spec::decode::decode_ref;
+use rollproof::spec::decode_node::decode_node;
+use rollproof::spec::experiment::Experiment;
+use rollproof::spec::kubernetes::{Deployment, Service};
+use rollproof::spec::rollout::Rollout;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// What must pass of the default folder.
@@ -79,6 +87,50 @@ fn suite() {
         !is_default || named >= FIELDS_RATCHET,
         "fewer than {FIELDS_RATCHET} name the field"
     );
+}
+
+/// Objects are typed from their trees; where that fails, from their JSON, which is the measure.
+#[test]
+fn trees_are_typed_as_their_json_is() {
+    let mut texts: Vec<Vec<u8>> = RULES
+        .iter()
+        .flat_map(|rule| [rule.bad, rule.good])
+        .map(|text| text.as_bytes().to_vec())
+        .collect();
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/lint/cases");
+    for case in std::fs::read_dir(cases).into_iter().flatten() {
+        texts.push(std::fs::read(case.expect("a case").path()).expect("a case is a file"));
+    }
+    let numbers = "kind: Rollout\napiVersion: argoproj.io/v1alpha1\nspec:\n  replicas: 3.0\n  minReadySeconds: 1e1\n  \
+                   progressDeadlineSeconds: 18446744073709551615\n  revisionHistoryLimit: -1\n  paused: null\n  \
+                   template: {spec: {priority: [1.5, 1e30, null, -2, {a: null}]}}\n";
+    texts.push(numbers.as_bytes().to_vec());
+    let mut compared = 0;
+    for text in &texts {
+        let (bundle, _) = Bundle::read(&mut Sources::new(), &[("case", text)]);
+        for object in bundle.objects() {
+            compared += usize::from(is_typed_alike::<Rollout>(object));
+            compared += usize::from(is_typed_alike::<AnalysisTemplate>(object));
+            compared += usize::from(is_typed_alike::<AnalysisRun>(object));
+            compared += usize::from(is_typed_alike::<Experiment>(object));
+            compared += usize::from(is_typed_alike::<Service>(object));
+            compared += usize::from(is_typed_alike::<Deployment>(object));
+        }
+    }
+    assert!(compared > 300, "{compared}");
+}
+
+/// Whether the object fits the type; fails where tree and JSON differ in that.
+fn is_typed_alike<T: DeserializeOwned + PartialEq>(object: &Object) -> bool {
+    let from_tree = decode_node::<T>(&object.node);
+    let from_json = decode_ref::<T>(&object.node.to_json()).ok();
+    assert!(
+        from_tree == from_json,
+        "{} differs as {}",
+        object.title(),
+        std::any::type_name::<T>()
+    );
+    from_tree.is_some()
 }
 
 fn errors(name: &str, text: &[u8]) -> Vec<Finding> {

@@ -338,3 +338,25 @@ fn only_changed_lines_are_judged_on_request() {
     assert_eq!(wrong.status.code(), Some(2), "{}", stderr(&wrong));
     assert!(stderr(&wrong).contains("no-such-branch"));
 }
+
+#[test]
+fn simulated_counterexamples_can_be_left_out() {
+    let folder = folder("demonstrations");
+    let rule = rollproof::lint::rules::RULES
+        .iter()
+        .find(|rule| rule.name == "full-promotion-bypass")
+        .expect("a rule");
+    write(&folder, "bad.yaml", rule.bad);
+    let counterexample = |arguments: &[&str]| {
+        let arguments = [&["bad.yaml", "--format", "json"], arguments].concat();
+        let output = lint(&folder, &arguments);
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let findings = report["findings"].as_array().expect("findings");
+        let mut of_rule = findings.iter().filter(|it| it["rule"] == rule.name);
+        of_rule.next().expect("the finding")["counterexample"].clone()
+    };
+    assert!(counterexample(&[]).is_object());
+    assert!(counterexample(&["--no-demonstrations"]).is_null());
+    write(&folder, "rollproof.toml", "demonstrations = false\n");
+    assert!(counterexample(&[]).is_null());
+}

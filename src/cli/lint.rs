@@ -80,6 +80,10 @@ pub(super) struct Arguments {
     /// The files hold everything: what is referred to and not among them is an error.
     #[arg(long)]
     complete: bool,
+
+    /// Faster: leave out counterexamples that take a simulation. The findings stay.
+    #[arg(long)]
+    no_demonstrations: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -117,6 +121,7 @@ pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
     };
     let mut settings = config.settings;
     settings.complete |= arguments.complete;
+    settings.demonstrations &= !arguments.no_demonstrations;
     settings.today = Some(today());
     let rendered = rendering::check(&arguments.rendering, &settings)?;
     let mut files = input::read_paths(&arguments.files)?;

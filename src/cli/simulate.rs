@@ -198,7 +198,7 @@ pub(super) fn objects_of(
         return None;
     }
     let objects = bundle.objects().iter();
-    Some(objects.map(|object| object.json.clone()).collect())
+    Some(objects.map(|object| object.json().clone()).collect())
 }
 
 /// Reads scenarios and shows their problems; none where one of them is an error.

@@ -34,8 +34,12 @@ pub fn optimize(tree: &mut Node) -> Result<(), Error> {
             break;
         }
     }
-    let passes: [fn(&mut Node); 11] = [
-        in_range,
+    walk(tree, &mut in_range);
+    // Most conditions call none.
+    if !tree.any(&|node| matches!(node.kind, NodeKind::Builtin(_))) {
+        return Ok(());
+    }
+    let passes: [fn(&mut Node); 10] = [
         filter_map,
         filter_len,
         filter_last,

@@ -1,13 +1,13 @@
 //! Shows dangers by evaluation: what a metric makes of a given answer of its provider.
 
-use serde_json::{Value as Json, json};
-
+use super::context::MetricView;
 use crate::expr::Value;
 use crate::promql::ast::Expr;
 use crate::promql::{self, Engine, Store};
-use crate::providers::prometheus::sample_text;
-use crate::providers::{self, Answer, Response};
-use crate::spec::analysis::{AnalysisPhase, Metric};
+use crate::providers::Answer;
+use crate::providers::conditions::judge;
+use crate::providers::prometheus::{sample_text, scalar_answer, vector_answer};
+use crate::spec::analysis::AnalysisPhase;
 use crate::spec::metric_provider::MetricProvider;
 use crate::time::Timestamp;
 
@@ -34,14 +34,9 @@ pub struct MetricOutcome {
 
 /// The outcome of one measurement, by the provider's decoder and the metric's conditions.
 ///
-/// `query` is the parsed query of a Prometheus metric, which tells a scalar from a vector.
 /// `None` for providers that this program does not decode (job, web, kayenta, plugins), and
 /// where the provider cannot give such an answer.
-pub fn evaluate_outcome(
-    metric: &Metric,
-    query: Option<&Expr>,
-    answer: &ProviderAnswer,
-) -> Option<MetricOutcome> {
+pub fn evaluate_outcome(metric: &MetricView<'_>, answer: &ProviderAnswer) -> Option<MetricOutcome> {
     let MetricProvider {
         prometheus,
         kayenta: _,
@@ -55,21 +50,23 @@ pub fn evaluate_outcome(
         influxdb,
         skywalking: _,
         plugin: _,
-    } = &metric.provider;
+    } = &metric.metric.provider;
     let numbers: &[f64] = match answer {
         ProviderAnswer::Empty => &[],
         ProviderAnswer::Number(number) => std::slice::from_ref(number),
         ProviderAnswer::Numbers(numbers) => numbers,
     };
     if prometheus.is_some() {
-        let is_scalar =
-            query.is_some_and(|query| query.value_type() == promql::ast::ValueType::Scalar);
-        let data = match (is_scalar, numbers) {
-            (true, [number]) => json!({"resultType": "scalar", "result": sample(*number)}),
+        // Only the query tells a scalar from a vector.
+        let is_scalar = metric
+            .parsed_query()
+            .is_some_and(|query| query.value_type() == promql::ast::ValueType::Scalar);
+        let answer = match (is_scalar, numbers) {
+            (true, [number]) => scalar_answer(*number),
             (true, _) => return None,
-            (false, numbers) => vector(numbers),
+            (false, numbers) => vector_answer(numbers.to_vec()),
         };
-        return Some(decoded(metric, &data));
+        return Some(judged_answer(metric, answer));
     }
     if datadog.is_some() {
         return Some(match numbers {
@@ -93,7 +90,7 @@ pub fn evaluate_outcome(
 
 /// The outcome of a Prometheus metric where no series exists at all: the query is evaluated over
 /// nothing. `None` for a query that reads no series, or that cannot be evaluated.
-pub fn evaluate_without_series(metric: &Metric, query: &Expr) -> Option<MetricOutcome> {
+pub fn evaluate_without_series(metric: &MetricView<'_>, query: &Expr) -> Option<MetricOutcome> {
     if !query.reads_series() {
         return None;
     }
@@ -103,16 +100,14 @@ pub fn evaluate_without_series(metric: &Metric, query: &Expr) -> Option<MetricOu
 /// The outcome of a Prometheus metric over these series, at a time in milliseconds since the
 /// epoch. `None` for a query that cannot be evaluated, or that gives native histograms.
 pub fn evaluate_over(
-    metric: &Metric,
+    metric: &MetricView<'_>,
     query: &Expr,
     store: &Store,
     at: i64,
 ) -> Option<MetricOutcome> {
     let outcome = Engine::default().instant(store, query, at).ok()?;
-    let data = match outcome.value {
-        promql::Value::Scalar(number) => {
-            json!({"resultType": "scalar", "result": sample(number)})
-        }
+    let answer = match outcome.value {
+        promql::Value::Scalar(number) => scalar_answer(number),
         promql::Value::Vector(samples) => {
             let numbers: Option<Vec<f64>> = samples
                 .iter()
@@ -121,55 +116,32 @@ pub fn evaluate_over(
                     crate::promql::eval::SampleValue::Histogram(_) => None,
                 })
                 .collect();
-            vector(&numbers?)
+            vector_answer(numbers?)
         }
         promql::Value::Matrix(_) | promql::Value::String(_) => return None,
     };
-    Some(decoded(metric, &data))
+    Some(judged_answer(metric, answer))
 }
 
-fn sample(number: f64) -> Json {
-    json!([0, sample_text(number)])
-}
-
-fn vector(numbers: &[f64]) -> Json {
-    let result: Vec<Json> = numbers
-        .iter()
-        .map(|number| json!({"metric": {}, "value": sample(*number)}))
-        .collect();
-    json!({"resultType": "vector", "result": result})
-}
-
-fn decoded(metric: &Metric, data: &Json) -> MetricOutcome {
-    let body = json!({"status": "success", "data": data}).to_string();
-    let response = Response::status(200, body);
-    match providers::prometheus::decode(&response) {
-        Ok(answer) => {
-            let text = answer.text.clone();
-            judged_answer(metric, answer, text)
-        }
-        Err(message) => MetricOutcome {
-            phase: AnalysisPhase::Error,
-            message,
-            answer: data.to_string(),
-        },
-    }
-}
-
-fn judged(metric: &Metric, result: Value, text: &str) -> MetricOutcome {
+fn judged(metric: &MetricView<'_>, result: Value, text: &str) -> MetricOutcome {
     let answer = Answer {
         result,
         text: text.to_owned(),
         metadata: std::collections::BTreeMap::new(),
     };
-    judged_answer(metric, answer, text.to_owned())
+    judged_answer(metric, answer)
 }
 
-fn judged_answer(metric: &Metric, answer: Answer, text: String) -> MetricOutcome {
-    let measurement = providers::judge(metric, answer, Timestamp::EPOCH, Timestamp::EPOCH);
+fn judged_answer(metric: &MetricView<'_>, answer: Answer) -> MetricOutcome {
+    let compiled = &mut *metric.compiled.borrow_mut();
+    let judged = judge(&metric.metric, &answer.result, Timestamp::EPOCH, compiled);
+    let (phase, message) = match judged {
+        Ok(phase) => (phase, String::new()),
+        Err(message) => (AnalysisPhase::Error, message),
+    };
     MetricOutcome {
-        phase: measurement.phase,
-        message: measurement.message,
-        answer: text,
+        phase,
+        message,
+        answer: answer.text,
     }
 }

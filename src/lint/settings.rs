@@ -23,6 +23,8 @@ pub struct Settings {
     pub overrides: Vec<Override>,
     /// Whether the files hold everything: what is referred to and not there is then an error.
     pub complete: bool,
+    /// Whether findings come with counterexamples that take a simulation, milliseconds each.
+    pub demonstrations: bool,
     /// Version of Argo Rollouts that will run the objects, major and minor.
     pub target_version: (u32, u32),
     /// Requests per second that a rollout gets in all.
@@ -99,6 +101,7 @@ impl Default for Settings {
             levels: BTreeMap::new(),
             overrides: Vec::new(),
             complete: false,
+            demonstrations: true,
             target_version: (1, 10),
             traffic_rps: 10.0,
             scrape_interval: "30s".into(),

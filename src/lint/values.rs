@@ -59,7 +59,7 @@ pub fn write_values(
         *bytes = changed.into_bytes();
     }
     let (_, bundle) = read(&present);
-    let found = bundle.objects().iter().map(|object| &object.json);
+    let found = bundle.objects().iter().map(|object| object.json());
     if !found.eq(wanted.iter()) {
         return Err(
             "the values cannot be written without changing more than them: change them by hand"
@@ -184,7 +184,7 @@ spec:
     fn written(values: &[(&str, Value)]) -> Result<String, String> {
         let files = [("a.yaml".to_owned(), MANIFEST.as_bytes().to_vec())];
         let (_, bundle) = read(&files);
-        let mut wanted = vec![bundle.objects()[0].json.clone()];
+        let mut wanted = vec![bundle.objects()[0].json().clone()];
         let values: Vec<NewValue> = values
             .iter()
             .map(|(place, value)| {

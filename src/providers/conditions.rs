@@ -1,6 +1,7 @@
 //! Judges a result by a metric's conditions (argo-rollouts `utils/evaluate`).
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::expr::{self, ConditionError, Program, Type, Value};
 use crate::spec::analysis::{AnalysisPhase, Metric};
@@ -12,6 +13,31 @@ use crate::time::Timestamp;
 pub struct Compiled(BTreeMap<String, (Type, Program)>);
 
 impl Compiled {
+    /// The condition for results of a type.
+    ///
+    /// # Errors
+    /// See [`expr::compile`].
+    pub fn program(
+        &mut self,
+        condition: &str,
+        result_type: &Type,
+    ) -> Result<&Program, expr::Error> {
+        let entry = match self.0.entry(condition.to_owned()) {
+            Entry::Occupied(mut entry) => {
+                if entry.get().0 != *result_type {
+                    let program = expr::compile(condition, result_type)?;
+                    entry.insert((result_type.clone(), program));
+                }
+                entry.into_mut()
+            }
+            Entry::Vacant(entry) => {
+                let program = expr::compile(condition, result_type)?;
+                entry.insert((result_type.clone(), program))
+            }
+        };
+        Ok(&entry.1)
+    }
+
     fn holds(
         &mut self,
         condition: &str,
@@ -21,12 +47,9 @@ impl Compiled {
         let result_type = Type::of(result);
         match self.0.get(condition) {
             Some((known, program)) if *known == result_type => program.holds(result, Some(now)),
-            Some(_) | None => {
-                let program = expr::compile(condition, &result_type)?;
-                let holds = program.holds(result, Some(now));
-                self.0.insert(condition.to_owned(), (result_type, program));
-                holds
-            }
+            Some(_) | None => self
+                .program(condition, &result_type)?
+                .holds(result, Some(now)),
         }
     }
 }

@@ -235,6 +235,25 @@ pub fn answer(outcome: &Outcome) -> Result<Answer, String> {
 
 const NOT_SUPPORTED: &str = "Prometheus metric type not supported";
 
+/// The answer of a query that gives one number.
+pub fn scalar_answer(value: f64) -> Answer {
+    Answer {
+        result: expr::Value::Float(value),
+        text: sample_text(value),
+        metadata: BTreeMap::new(),
+    }
+}
+
+/// The answer of a query that gives a number for each series.
+pub fn vector_answer(values: Vec<f64>) -> Answer {
+    let (result, text) = numbers(values);
+    Answer {
+        result,
+        text,
+        metadata: BTreeMap::new(),
+    }
+}
+
 fn numbers(values: Vec<f64>) -> (expr::Value, String) {
     let texts: Vec<String> = values.iter().map(|value| sample_text(*value)).collect();
     let text = format!("[{}]", texts.join(","));

@@ -6,8 +6,11 @@ mod references;
 mod tests;
 mod workload;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::hash::Hasher;
+use std::sync::OnceLock;
 
+use fnv::FnvHasher;
 use serde_json::Value as Json;
 
 use super::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
@@ -33,8 +36,8 @@ pub const DEFAULT_NAMESPACE: &str = "default";
 pub struct Bundle {
     objects: Vec<Object>,
     comments: Vec<Comment>,
-    /// The last object of a key: the one that counts after `kubectl apply`.
-    by_key: BTreeMap<Key, usize>,
+    /// Objects by the hash of what makes them the same as others, and by index.
+    by_key: BTreeSet<(u64, usize)>,
 }
 
 /// An object as written, and typed.
@@ -52,9 +55,11 @@ pub struct Object {
     pub span: Span,
     /// The part of the tree that holds the object.
     pub node: Node,
-    /// What Kubernetes sees.
-    pub json: Json,
     pub typed: Typed,
+    /// Whether it is an item of a typed list, which says version and kind for all.
+    is_listed: bool,
+    /// Made when it is asked for: most rules look at the tree or the type.
+    json: OnceLock<Json>,
 }
 
 /// The typed form of an object.
@@ -73,8 +78,41 @@ pub enum Typed {
     Untyped,
 }
 
-/// What makes an object the same as another: group, kind, namespace, name.
-type Key = (String, String, String, String);
+/// What makes an object the same as another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key<'k> {
+    group: &'k str,
+    kind: &'k str,
+    /// Empty for kinds of the cluster.
+    namespace: &'k str,
+    name: &'k str,
+}
+
+impl<'k> Key<'k> {
+    fn new(group: &'k str, kind: &'k str, namespace: &'k str, name: &'k str) -> Self {
+        Self {
+            group,
+            kind,
+            namespace: if is_of_cluster(kind) { "" } else { namespace },
+            name,
+        }
+    }
+
+    fn hash(self) -> u64 {
+        let Self {
+            group,
+            kind,
+            namespace,
+            name,
+        } = self;
+        let mut hasher = FnvHasher::default();
+        for part in [name, namespace, kind, group] {
+            hasher.write(part.as_bytes());
+            hasher.write_u8(0);
+        }
+        hasher.finish()
+    }
+}
 
 impl Bundle {
     /// Reads files given as name and content. One that is broken hides no other.
@@ -115,16 +153,16 @@ impl Bundle {
 
     /// The object of this name; of several, the last. The namespace does not matter for kinds of the cluster.
     pub fn find(&self, group: &str, kind: &str, namespace: &str, name: &str) -> Option<&Object> {
-        let namespace = if is_of_cluster(kind) { "" } else { namespace };
-        let key = (
-            group.to_owned(),
-            kind.to_owned(),
-            namespace.to_owned(),
-            name.to_owned(),
-        );
+        self.last_of(Key::new(group, kind, namespace, name))
+    }
+
+    fn last_of(&self, key: Key<'_>) -> Option<&Object> {
+        let hash = key.hash();
         self.by_key
-            .get(&key)
-            .and_then(|index| self.objects.get(*index))
+            .range((hash, 0)..=(hash, usize::MAX))
+            .rev()
+            .filter_map(|(_, index)| self.objects.get(*index))
+            .find(|object| object.key() == key)
     }
 
     /// The rollouts that could be typed, each with its object.
@@ -146,6 +184,19 @@ impl Bundle {
 }
 
 impl Object {
+    /// What Kubernetes sees.
+    pub fn json(&self) -> &Json {
+        self.json.get_or_init(|| {
+            let mut json = self.node.to_json();
+            if let (true, Some(members)) = (self.is_listed, json.as_object_mut()) {
+                for (field, text) in [("apiVersion", &self.api_version), ("kind", &self.kind)] {
+                    members.entry(field).or_insert_with(|| text.as_str().into());
+                }
+            }
+            json
+        })
+    }
+
     /// The part of `apiVersion` before the slash; empty for `v1`.
     pub fn group(&self) -> &str {
         self.api_version
@@ -170,17 +221,12 @@ impl Object {
         self.node.span_of(path).best()
     }
 
-    fn key(&self) -> Key {
-        let namespace = if is_of_cluster(&self.kind) {
-            ""
-        } else {
-            self.namespace_or_default()
-        };
-        (
-            self.group().to_owned(),
-            self.kind.clone(),
-            namespace.to_owned(),
-            self.name.clone(),
+    fn key(&self) -> Key<'_> {
+        Key::new(
+            self.group(),
+            &self.kind,
+            self.namespace_or_default(),
+            &self.name,
         )
     }
 }
@@ -275,21 +321,13 @@ impl Reader {
         let api_version = self
             .header(&node, "apiVersion", list.map(|list| &list.api_version))
             .unwrap_or_default();
-        let mut json = node.to_json();
-        if let (Some(_), Some(object)) = (list, json.as_object_mut()) {
-            object
-                .entry("apiVersion")
-                .or_insert_with(|| api_version.clone().into());
-            object.entry("kind").or_insert_with(|| kind.clone().into());
-        }
         let name = self.text_at(&node, "metadata.name").unwrap_or_default();
         let namespace = self.text_at(&node, "metadata.namespace");
         if name.is_empty() {
             self.check_name(&node, &api_version, &kind);
         }
         self.check_version(&node, &api_version, &kind);
-        let typed = decode_object::decode(&api_version, &kind, &node, &json, &mut self.problems);
-        self.add(Object {
+        let mut object = Object {
             api_version,
             kind,
             name,
@@ -297,17 +335,19 @@ impl Reader {
             source,
             span: node.span,
             node,
-            json,
-            typed,
-        });
+            typed: Typed::Untyped,
+            is_listed: list.is_some(),
+            json: OnceLock::new(),
+        };
+        object.typed = decode_object::decode(&object, &mut self.problems);
+        self.add(object);
     }
 
     fn add(&mut self, object: Object) {
         let index = self.bundle.objects.len();
         if !object.name.is_empty() {
-            let name_span = object.span_of("metadata.name");
-            let earlier = self.bundle.by_key.insert(object.key(), index);
-            if let Some(earlier) = earlier.and_then(|index| self.bundle.objects.get(index)) {
+            let key = object.key();
+            if let Some(earlier) = self.bundle.last_of(key) {
                 let problem = Problem::warning(
                     "object-duplicate",
                     format!(
@@ -315,12 +355,13 @@ impl Reader {
                         object.title(),
                         object.namespace_or_default()
                     ),
-                    name_span,
+                    object.span_of("metadata.name"),
                 )
                 .with_help("keep one: the one that is applied last replaces the other")
                 .with_related(earlier.span_of("metadata.name"), "first defined here");
                 self.problems.push(problem);
             }
+            self.bundle.by_key.insert((key.hash(), index));
         }
         self.bundle.objects.push(object);
     }

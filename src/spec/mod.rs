@@ -3,6 +3,7 @@
 pub mod analysis;
 pub mod bundle;
 pub mod decode;
+pub mod decode_node;
 pub mod defaults;
 pub mod edit;
 pub mod experiment;

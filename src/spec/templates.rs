@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::analysis::{AnalysisTemplateSpec, Argument, DryRun, MeasurementRetention, Metric};
 use super::decode::decode;
 use super::go_text;
+use super::meta::{DurationString, IntOrString};
+use super::metric_provider::{Authentication, MetricProvider, PrometheusMetric, WebMetricHeader};
 use super::shared::Shared;
 
 /// Several templates put together: all metrics and rules, and one argument a name.
@@ -159,6 +161,9 @@ fn has_placeholder(metric: &Metric) -> bool {
 
 fn fill_in_metric(metric: &Metric, values: &BTreeMap<String, String>) -> Result<Metric, String> {
     // Most metrics end here.
+    if let Some(filled) = fill_in_texts(metric, values) {
+        return Ok(filled);
+    }
     if !has_placeholder(metric) {
         return Ok(metric.clone());
     }
@@ -170,6 +175,95 @@ fn fill_in_metric(metric: &Metric, values: &BTreeMap<String, String>) -> Result<
     let text = substitute(&go_text::json(&tree), values)?;
     let tree = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     decode(tree).map_err(|error| error.to_string())
+}
+
+/// Fills each text of a metric that asks Prometheus by itself. `None` for what else there may be, and
+/// where that may not be the same as filling the JSON text.
+fn fill_in_texts(metric: &Metric, values: &BTreeMap<String, String>) -> Option<Metric> {
+    let text = |text: &str| fill_in_text(text, values);
+    let duration = |written: &DurationString| text(&written.0).map(DurationString);
+    let number = |number: &Option<IntOrString>| {
+        Some(match number {
+            Some(IntOrString::String(written)) => Some(IntOrString::String(text(written)?)),
+            Some(IntOrString::Int(_)) | None => number.clone(),
+        })
+    };
+    let Metric {
+        name,
+        interval,
+        initial_delay,
+        count,
+        success_condition,
+        failure_condition,
+        failure_limit,
+        inconclusive_limit,
+        consecutive_error_limit,
+        provider,
+        consecutive_success_limit,
+    } = metric;
+    let prometheus = provider.prometheus.as_ref()?;
+    let PrometheusMetric {
+        address,
+        query,
+        authentication,
+        timeout,
+        insecure,
+        headers,
+        range_query: None,
+    } = prometheus
+    else {
+        return None;
+    };
+    let filled = Metric {
+        name: text(name)?,
+        interval: duration(interval)?,
+        initial_delay: duration(initial_delay)?,
+        count: number(count)?,
+        success_condition: text(success_condition)?,
+        failure_condition: text(failure_condition)?,
+        failure_limit: number(failure_limit)?,
+        inconclusive_limit: number(inconclusive_limit)?,
+        consecutive_error_limit: number(consecutive_error_limit)?,
+        provider: MetricProvider {
+            prometheus: Some(PrometheusMetric {
+                address: text(address)?,
+                query: text(query)?,
+                authentication: Authentication::default(),
+                timeout: *timeout,
+                insecure: *insecure,
+                headers: headers
+                    .iter()
+                    .map(|WebMetricHeader { key, value }| {
+                        Some(WebMetricHeader {
+                            key: text(key)?,
+                            value: text(value)?,
+                        })
+                    })
+                    .collect::<Option<_>>()?,
+                range_query: None,
+            }),
+            ..MetricProvider::default()
+        },
+        consecutive_success_limit: number(consecutive_success_limit)?,
+    };
+    let MetricProvider {
+        prometheus: _,
+        kayenta: None,
+        web: None,
+        datadog: None,
+        wavefront: None,
+        new_relic: None,
+        job: None,
+        cloud_watch: None,
+        graphite: None,
+        influxdb: None,
+        skywalking: None,
+        plugin,
+    } = provider
+    else {
+        return None;
+    };
+    (plugin.is_empty() && *authentication == Authentication::default()).then_some(filled)
 }
 
 /// Looks whether JSON that is written holds `{{`, which it does inside of strings only, where it is not
@@ -197,18 +291,13 @@ fn fill_in_tree(tree: &mut Value, values: &BTreeMap<String, String>) -> bool {
     match tree {
         Value::Null | Value::Bool(_) => true,
         Value::Number(number) => !number.is_f64(),
-        Value::String(text) => {
-            if !text.contains("{{") {
-                return true;
+        Value::String(text) => match fill_in_text(text, values) {
+            Some(filled) => {
+                *text = filled;
+                true
             }
-            match fill_in_text(text, values) {
-                Some(filled) => {
-                    *text = filled;
-                    true
-                }
-                None => false,
-            }
-        }
+            None => false,
+        },
         Value::Array(items) => items.iter_mut().all(|item| fill_in_tree(item, values)),
         Value::Object(members) => members
             .iter_mut()

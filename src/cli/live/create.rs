@@ -181,7 +181,7 @@ fn read(files: &[PathBuf]) -> io::Result<Option<Vec<(Kind, Value)>>> {
             | Kind::AnalysisTemplate
             | Kind::ClusterAnalysisTemplate
             | Kind::AnalysisRun
-            | Kind::Experiment => objects.push((kind, object.json.clone())),
+            | Kind::Experiment => objects.push((kind, object.json().clone())),
             Kind::ReplicaSet
             | Kind::Pod
             | Kind::Service

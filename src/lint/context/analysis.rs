@@ -1,11 +1,15 @@
 //! Analyses as they would run: templates, arguments and metrics of one place of use.
 
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::sync::{Arc, OnceLock};
 
 use regex::Regex;
 
 use super::query::{ConditionView, FilledText, QueryView};
 use crate::lint::Finding;
+use crate::lint::evaluate::MetricOutcome;
+use crate::promql::ast::Expr;
+use crate::providers::conditions::Compiled;
 use crate::source::{Sources, Span};
 use crate::spec::analysis::{Argument, DryRun, Metric};
 use crate::spec::bundle::Object;
@@ -191,6 +195,10 @@ pub struct MetricView<'b> {
     pub query: Option<QueryView>,
     pub success: Option<ConditionView>,
     pub failure: Option<ConditionView>,
+    /// The conditions, for judging answers.
+    pub(in crate::lint) compiled: RefCell<Compiled>,
+    /// What it makes of series on which nothing happens; see `facts::idle`.
+    pub(in crate::lint) idle: OnceLock<Option<MetricOutcome>>,
 }
 
 impl<'b> MetricView<'b> {
@@ -224,6 +232,8 @@ impl<'b> MetricView<'b> {
             query: query.map(QueryView::new),
             success: filled("successCondition", &written.success_condition).map(ConditionView::new),
             failure: filled("failureCondition", &written.failure_condition).map(ConditionView::new),
+            compiled: RefCell::default(),
+            idle: OnceLock::new(),
             metric,
             unresolved,
             is_dry_run,
@@ -238,6 +248,11 @@ impl<'b> MetricView<'b> {
             return Some(self.metric.clone());
         }
         resolve_metric_arguments(self.written, &valued(&self.arguments, stand_in)).ok()
+    }
+
+    /// The query, where there is one and it can be parsed.
+    pub fn parsed_query(&self) -> Option<&Expr> {
+        self.query.as_ref()?.parsed().as_ref().ok()
     }
 
     /// Path in [`Self::object`] of a field of the metric.

@@ -153,6 +153,12 @@ impl<'b> Context<'b> {
         self.index.autoscalers_of(namespace, kind, name)
     }
 
+    /// Objects of a kind in a namespace, of any group, in order.
+    pub fn objects_of(&self, kind: &str, namespace: &str) -> Vec<&'b Object> {
+        let found = self.index.by_kind.get(&(kind, namespace));
+        found.cloned().unwrap_or_default()
+    }
+
     /// Ingresses with this service as a backend.
     pub fn ingresses_of(&self, namespace: &str, service: &str) -> Vec<&'b Object> {
         self.index.ingresses_of(namespace, service)
@@ -186,6 +192,8 @@ impl<'b> Context<'b> {
 struct Index<'b> {
     /// By namespace, kind and name of the target.
     autoscalers: BTreeMap<(&'b str, &'b str, &'b str), Vec<&'b Object>>,
+    /// By kind and namespace.
+    by_kind: BTreeMap<(&'b str, &'b str), Vec<&'b Object>>,
     /// By namespace and name of the service.
     ingresses: BTreeMap<(&'b str, &'b str), Vec<&'b Object>>,
 }
@@ -195,9 +203,11 @@ impl<'b> Index<'b> {
         let mut index = Self::default();
         for object in bundle.objects() {
             let namespace = object.namespace_or_default();
+            let kind = (object.kind.as_str(), namespace);
+            index.by_kind.entry(kind).or_default().push(object);
             match (object.group(), object.kind.as_str()) {
                 ("autoscaling", "HorizontalPodAutoscaler") | ("keda.sh", "ScaledObject") => {
-                    let target = object.json.pointer("/spec/scaleTargetRef");
+                    let target = object.json().pointer("/spec/scaleTargetRef");
                     let text = |key| target?.get(key)?.as_str();
                     // KEDA's default.
                     let kind = text("kind").unwrap_or("Deployment");
@@ -208,7 +218,7 @@ impl<'b> Index<'b> {
                 }
                 ("networking.k8s.io" | "extensions", "Ingress") => {
                     let mut services = Vec::new();
-                    collect_backends(object.json.get("spec"), &mut services);
+                    collect_backends(object.json().get("spec"), &mut services);
                     services.sort_unstable();
                     services.dedup();
                     for service in services {

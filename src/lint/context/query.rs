@@ -1,6 +1,7 @@
 //! Texts with placeholders, filled in, with a way back to the place where each part is written.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use super::analysis::ArgumentView;
 use super::text_places::TextPlaces;
@@ -38,15 +39,14 @@ pub struct Placeholder {
 #[derive(Clone, Debug)]
 pub struct QueryView {
     pub text: FilledText,
-    pub parsed: Result<Expr, ParseErrors>,
+    parsed: OnceLock<Result<Expr, ParseErrors>>,
 }
 
 /// A success or failure condition.
 #[derive(Clone, Debug)]
 pub struct ConditionView {
     pub text: FilledText,
-    /// Compiled for a result of unknown type.
-    pub compiled: Result<expr::Program, expr::Error>,
+    compiled: OnceLock<Result<expr::Program, expr::Error>>,
 }
 
 impl FilledText {
@@ -145,8 +145,15 @@ impl FilledText {
 
 impl QueryView {
     pub(super) fn new(text: FilledText) -> Self {
-        let parsed = promql::parse(&text.text);
-        Self { text, parsed }
+        Self {
+            text,
+            parsed: OnceLock::new(),
+        }
+    }
+
+    /// Parsed when first asked for: nobody asks about a template that is judged where it is used.
+    pub fn parsed(&self) -> &Result<Expr, ParseErrors> {
+        self.parsed.get_or_init(|| promql::parse(&self.text.text))
     }
 
     /// Where a node of the query is written.
@@ -157,8 +164,16 @@ impl QueryView {
 
 impl ConditionView {
     pub(super) fn new(text: FilledText) -> Self {
-        let compiled = expr::compile(&text.text, &expr::Type::Unknown);
-        Self { text, compiled }
+        Self {
+            text,
+            compiled: OnceLock::new(),
+        }
+    }
+
+    /// Compiled for a result of unknown type, when first asked for.
+    pub fn compiled(&self) -> &Result<expr::Program, expr::Error> {
+        self.compiled
+            .get_or_init(|| expr::compile(&self.text.text, &expr::Type::Unknown))
     }
 }
 

@@ -30,7 +30,7 @@ pub fn telling(used: &Used<'_, '_>) -> Option<Telling> {
     let rollout = used.rollout?;
     let metric = used.metric;
     if let Some(query) = &metric.query {
-        let parsed = query.parsed.as_ref().ok()?;
+        let parsed = query.parsed().as_ref().ok()?;
         let selected = selectors(parsed);
         if selected.is_empty() {
             return None;
@@ -56,13 +56,7 @@ pub fn telling(used: &Used<'_, '_>) -> Option<Telling> {
 /// Whether the metric is asked about requests that only the new version serves, so that there is
 /// no answer before it has any.
 pub fn needs_canary_traffic(used: &Used<'_, '_>) -> bool {
-    telling(used) == Some(Telling::Apart)
-        && used
-            .metric
-            .query
-            .as_ref()
-            .and_then(|query| query.parsed.as_ref().ok())
-            .is_some_and(reads_requests)
+    telling(used) == Some(Telling::Apart) && used.metric.parsed_query().is_some_and(reads_requests)
 }
 
 /// Whether the query reads what comes with requests, rather than the state of pods.

@@ -14,8 +14,22 @@ const MOST_PODS: i32 = 200;
 const MOST_STEPS: usize = 100;
 /// Metrics that are asked more often make a simulation long.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(5);
+/// What a simulation looks at beside what the rollout names.
+const ROUTING_KINDS: [&str; 3] = ["VirtualService", "DestinationRule", "Ingress"];
 /// The longest simulation.
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
+
+/// [`play_rollout`] for a counterexample alone: `None` also where the settings leave those out.
+pub fn demonstrate(
+    context: &Context<'_>,
+    rollout: &RolloutView<'_>,
+    scenario: Scenario,
+) -> Option<Play> {
+    context
+        .settings
+        .demonstrations
+        .then(|| play_rollout(context, rollout, scenario))?
+}
 
 /// Plays a rollout with its services, workload and templates. `None` where it cannot be played: it
 /// is refused, something that it refers to is missing, or it is too large to be played in passing.
@@ -51,7 +65,7 @@ pub fn play_rollout(
     let namespace = rollout.object.namespace_or_default();
     let mut objects: Vec<Json> = Vec::new();
     let mut add = |object: &crate::spec::bundle::Object| {
-        let json = in_namespace(&object.json, namespace);
+        let json = in_namespace(object.json(), namespace);
         if !objects.contains(&json) {
             objects.push(json);
         }
@@ -73,13 +87,8 @@ pub fn play_rollout(
         add(template.object);
     }
     // Routers, ingresses and the like are only looked at where they are there.
-    for kind in ["VirtualService", "DestinationRule", "Ingress"] {
-        for object in context
-            .bundle
-            .objects()
-            .iter()
-            .filter(|object| object.kind == kind && object.namespace_or_default() == namespace)
-        {
+    for kind in ROUTING_KINDS {
+        for object in context.objects_of(kind, namespace) {
             add(object);
         }
     }

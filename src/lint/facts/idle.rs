@@ -5,16 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::selectors::{NEED_TWO_SAMPLES, Selected, is_counter_name, is_shifted, selectors};
 use crate::lint::context::MetricView;
 use crate::lint::evaluate::{MetricOutcome, evaluate_over};
-use crate::promql::ast::Expr;
 use crate::promql::labels::{Labels, MatchOp, Matcher};
 use crate::promql::series::Store;
 use crate::time::Duration;
 
 /// The outcome of a Prometheus metric whose counters do not move and whose gauges are 1. `None`
 /// where no such series can be made for the query, or it cannot be evaluated.
-pub fn evaluate_idle(metric: &MetricView<'_>, query: &Expr) -> Option<MetricOutcome> {
-    let store = idle_series(&selectors(query))?;
-    evaluate_over(&metric.metric, query, &store, NOW)
+pub fn idle_outcome<'m>(metric: &'m MetricView<'_>) -> Option<&'m MetricOutcome> {
+    let outcome = metric.idle.get_or_init(|| {
+        let query = metric.parsed_query()?;
+        let store = idle_series(&selectors(query))?;
+        evaluate_over(metric, query, &store, NOW)
+    });
+    outcome.as_ref()
 }
 
 /// Whether the outcome is NaN for any series.

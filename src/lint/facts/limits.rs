@@ -7,7 +7,7 @@ use crate::spec::analysis::{AnalysisPhase, Measurement, Metric, MetricResult};
 use crate::spec::meta::IntOrString;
 
 /// Numbers of a metric, with their defaults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Limits {
     /// Measurements that end the metric; `None`: it goes on until it is ended.
     pub count: Option<i64>,

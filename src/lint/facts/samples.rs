@@ -3,10 +3,11 @@
 //! Requests and errors come at random (Poisson); windows that overlap share them. Releases are
 //! simulated with fixed seeds, so that the same metric gives the same shares.
 
+use std::ops::Range;
+
 use crate::engine::analysis::assess::{assess_metric, count_measurement, took_all};
 use crate::lint::context::MetricView;
 use crate::lint::evaluate::{ProviderAnswer, evaluate_outcome};
-use crate::promql::ast::Expr;
 use crate::spec::analysis::{AnalysisPhase, Measurement, MetricResult};
 
 /// A metric that judges the share of bad requests, and when it is measured.
@@ -36,14 +37,10 @@ const SEED: u64 = 0x5eed;
 /// The largest share of bad requests that the conditions let pass, of a ratio that is the share of
 /// good requests or that of bad ones, in parts of `whole` (1 or 100). `None` where the conditions
 /// have no such limit.
-pub fn limit_of(metric: &MetricView<'_>, query: &Expr, whole: f64) -> Option<f64> {
+pub fn limit_of(metric: &MetricView<'_>, whole: f64) -> Option<f64> {
     let passes = |ratio: f64| {
-        evaluate_outcome(
-            &metric.metric,
-            Some(query),
-            &ProviderAnswer::Number(ratio * whole),
-        )
-        .map(|outcome| outcome.phase == AnalysisPhase::Successful)
+        evaluate_outcome(metric, &ProviderAnswer::Number(ratio * whole))
+            .map(|outcome| outcome.phase == AnalysisPhase::Successful)
     };
     let is_of_good = match (passes(0.0)?, passes(1.0)?) {
         (false, true) => true,
@@ -77,11 +74,11 @@ impl Sampled<'_> {
         bad_share: f64,
         rate: &dyn Fn(f64) -> f64,
     ) -> Option<f64> {
-        let slices = self.slices(rate);
+        let course = self.course(rate, bad_share);
         let mut random = Random(SEED);
         let mut counted = 0_u32;
         for done in 1..=RELEASES {
-            let came_out = match self.release(&slices, bad_share, &mut random) {
+            let came_out = match self.release(&course, &mut random) {
                 AnalysisPhase::Failed | AnalysisPhase::Inconclusive | AnalysisPhase::Error => {
                     Outcome::Stopped
                 }
@@ -143,28 +140,51 @@ impl Sampled<'_> {
         slice.to <= time && slice.from >= time - self.window
     }
 
-    fn release(&self, slices: &[Slice], bad_share: f64, random: &mut Random) -> AnalysisPhase {
-        let counts: Vec<(f64, f64)> = slices
-            .iter()
-            .map(|slice| {
-                let bad = random.poisson(slice.requests * bad_share);
-                let good = random.poisson(slice.requests * (1.0 - bad_share));
-                (bad, good)
-            })
-            .collect();
+    /// What every release of a simulation has in common.
+    fn course(&self, rate: &dyn Fn(f64) -> f64, bad_share: f64) -> Course {
+        let slices = self.slices(rate);
+        let events = |share: f64| {
+            let means = slices.iter().map(|slice| slice.requests * share);
+            means.map(Events::new).collect()
+        };
+        let seen = |time: &f64| {
+            let mut seen = slices.iter().map(|slice| self.sees(*time, slice));
+            let start = seen.by_ref().take_while(|is_seen| !is_seen).count();
+            let length = seen.take_while(|is_seen| *is_seen).count();
+            // The first one that is seen has been taken above.
+            let length = if start < slices.len() { length + 1 } else { 0 };
+            start..start + length
+        };
+        Course {
+            bad: events(bad_share),
+            good: events(1.0 - bad_share),
+            seen: self.times.iter().map(seen).collect(),
+        }
+    }
+
+    fn release(&self, course: &Course, random: &mut Random) -> AnalysisPhase {
+        // Requests up to the end of each slice: whole numbers, so that differences are exact.
+        let (mut bad, mut all) = (0.0, 0.0);
+        let mut sums = Vec::with_capacity(course.bad.len() + 1);
+        sums.push((bad, all));
+        for (of_bad, of_good) in course.bad.iter().zip(&course.good) {
+            let (more_bad, more_good) = (random.number(of_bad), random.number(of_good));
+            bad += more_bad;
+            all += more_bad + more_good;
+            sums.push((bad, all));
+        }
         let metric = &self.metric.metric;
         let mut result = MetricResult {
             phase: AnalysisPhase::Running,
             ..MetricResult::default()
         };
-        for time in &self.times {
-            let (mut bad, mut all) = (0.0, 0.0);
-            for (slice, (of_bad, of_good)) in slices.iter().zip(&counts) {
-                if self.sees(*time, slice) {
-                    bad += of_bad;
-                    all += of_bad + of_good;
-                }
-            }
+        for seen in &course.seen {
+            let Some(((bad_before, all_before), (bad, all))) =
+                sums.get(seen.start).zip(sums.get(seen.end))
+            else {
+                continue;
+            };
+            let (bad, all) = (bad - bad_before, all - all_before);
             // Without requests there is nothing to judge; that is a danger of its own.
             if all == 0.0 {
                 continue;
@@ -175,10 +195,14 @@ impl Sampled<'_> {
                 AnalysisPhase::Failed
             };
             count_measurement(&mut result, phase);
-            result.measurements = vec![Measurement {
-                phase,
-                ..Measurement::default()
-            }];
+            // Only the last one is looked at.
+            match result.measurements.last_mut() {
+                Some(last) => last.phase = phase,
+                None => result.measurements.push(Measurement {
+                    phase,
+                    ..Measurement::default()
+                }),
+            }
             let phase = assess_metric(metric, &result, false);
             if phase.is_completed() || took_all(metric, &result) {
                 return phase;
@@ -186,6 +210,15 @@ impl Sampled<'_> {
         }
         assess_metric(metric, &result, true)
     }
+}
+
+/// What every release of a simulation has in common.
+struct Course {
+    /// Requests of each slice.
+    bad: Vec<Events>,
+    good: Vec<Events>,
+    /// The slices that each measurement sees.
+    seen: Vec<Range<usize>>,
 }
 
 /// Upper end of the 99 % Wilson score interval of a share.
@@ -221,8 +254,9 @@ impl Random {
         ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64
     }
 
-    /// A number of events of which `mean` are expected.
-    fn poisson(&mut self, mean: f64) -> f64 {
+    /// A number of events.
+    fn number(&mut self, of: &Events) -> f64 {
+        let Events { mean, floor } = *of;
         if mean <= 0.0 {
             return 0.0;
         }
@@ -231,7 +265,6 @@ impl Random {
             let normal: f64 = (0..12).map(|_| self.unit()).sum::<f64>() - 6.0;
             return (mean + mean.sqrt() * normal).round().max(0.0);
         }
-        let floor = (-mean).exp();
         let mut product = self.unit();
         let mut events = 0.0;
         while product > floor {
@@ -239,6 +272,24 @@ impl Random {
             events += 1.0;
         }
         events
+    }
+}
+
+/// Events that come at random.
+#[derive(Clone, Copy, Debug)]
+struct Events {
+    /// How many are expected.
+    mean: f64,
+    /// Chance that none comes.
+    floor: f64,
+}
+
+impl Events {
+    fn new(mean: f64) -> Self {
+        Self {
+            mean,
+            floor: (-mean).exp(),
+        }
     }
 }
 
@@ -250,7 +301,9 @@ mod tests {
     fn numbers_of_events_have_mean_and_variance_of_a_poisson_distribution() {
         for mean in [0.3, 7.0, 200.0] {
             let mut random = Random(SEED);
-            let drawn: Vec<f64> = (0..20_000).map(|_| random.poisson(mean)).collect();
+            let drawn: Vec<f64> = (0..20_000)
+                .map(|_| random.number(&Events::new(mean)))
+                .collect();
             let count = drawn.len() as f64;
             let average = drawn.iter().sum::<f64>() / count;
             let variance = drawn.iter().map(|x| (x - average).powi(2)).sum::<f64>() / count;

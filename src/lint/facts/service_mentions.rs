@@ -1,23 +1,30 @@
 //! Which services the objects of the files send requests to, or ask about.
 
 use std::collections::BTreeSet;
+use std::hash::Hasher;
 
-use serde_json::Value as Json;
+use fnv::FnvHasher;
 
 use crate::lint::context::{Context, RolloutView};
 use crate::spec::bundle::Object;
+use crate::spec::yaml::{Map, Node};
 
-/// Names of services that are mentioned, by namespace. Whatever looks like a name counts, so that
+/// Which of some services are mentioned, by namespace. Whatever looks like a name counts, so that
 /// what is not mentioned surely is not.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ServiceMentions<'b> {
+    wanted: NameFilter,
     names: BTreeSet<(&'b str, &'b str)>,
 }
 
 impl<'b> ServiceMentions<'b> {
-    /// Reads all objects but Rollouts and Services. It walks through everything: ask once.
-    pub fn new(context: &Context<'b>) -> Self {
-        let mut mentions = Self::default();
+    /// Looks for services of these names in all objects but Rollouts and Services. It walks
+    /// through everything: ask once.
+    pub fn new<'s>(context: &Context<'b>, services: impl Iterator<Item = &'s str>) -> Self {
+        let mut mentions = Self {
+            wanted: NameFilter::new(services),
+            names: BTreeSet::new(),
+        };
         for object in context.bundle.objects() {
             if matches!(object.kind.as_str(), "Rollout" | "Service") {
                 continue;
@@ -27,45 +34,46 @@ impl<'b> ServiceMentions<'b> {
         mentions
     }
 
-    /// Whether an object mentions the service, or the rollout itself does in an analysis.
+    /// Whether an object mentions the service, or the rollout itself does in an analysis. The
+    /// service has to be one of those that were asked for.
     pub fn holds(&self, rollout: &RolloutView<'_>, service: &str) -> bool {
         let namespace = rollout.object.namespace_or_default();
         if self.names.contains(&(namespace, service)) {
             return true;
         }
         let mut is_found = false;
-        let canary = rollout.object.json.pointer("/spec/strategy/canary");
-        let fields = canary.and_then(Json::as_object);
-        for (_, value) in fields
+        let canary = ["spec", "strategy", "canary"]
             .into_iter()
-            .flatten()
-            .filter(|(field, _)| !field.ends_with("Service"))
-        {
-            each_text(value, &mut |text| {
-                is_found |= words(text).any(|word| word == service);
-            });
+            .try_fold(&rollout.object.node, Node::get);
+        for entry in canary.and_then(Node::as_map).map_or(&[][..], Map::entries) {
+            if !entry.key.ends_with("Service") {
+                entry.value.each_text(&mut |text| {
+                    is_found |= words(text).any(|word| word == service);
+                });
+            }
         }
         is_found
     }
 
     fn add_object(&mut self, object: &'b Object) {
         let namespace = object.namespace_or_default();
-        let fields = object.json.as_object();
-        // What an object is called says nothing about where it sends requests.
-        for (_, value) in fields
-            .into_iter()
-            .flatten()
-            .filter(|(field, _)| *field != "metadata")
-        {
-            each_text(value, &mut |text| {
+        for entry in object.node.as_map().map_or(&[][..], Map::entries) {
+            // What an object is called says nothing about where it sends requests.
+            if entry.key == "metadata" {
+                continue;
+            }
+            entry.value.each_text(&mut |text| {
                 let mut previous = None;
                 for word in words(text) {
-                    self.names.insert((namespace, word));
+                    let service = self.wanted.may_hold(word).then_some(word);
+                    if let Some(service) = service {
+                        self.names.insert((namespace, service));
+                    }
                     // `service.namespace.svc`
                     if let Some(service) = previous {
                         self.names.insert((word, service));
                     }
-                    previous = Some(word);
+                    previous = service;
                 }
             });
         }
@@ -78,12 +86,40 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// Depth is bounded by that of the reader.
-fn each_text<'j>(value: &'j Json, visit: &mut dyn FnMut(&'j str)) {
-    match value {
-        Json::String(text) => visit(text),
-        Json::Array(items) => items.iter().for_each(|item| each_text(item, visit)),
-        Json::Object(members) => members.values().for_each(|member| each_text(member, visit)),
-        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+/// Tells most words that are no wanted name at a glance.
+#[derive(Debug)]
+struct NameFilter {
+    /// A bit for each hash of a name.
+    bits: Vec<u64>,
+}
+
+impl NameFilter {
+    fn new<'s>(names: impl Iterator<Item = &'s str>) -> Self {
+        let names: Vec<&str> = names.collect();
+        let mut filter = Self {
+            bits: vec![0; names.len().max(1).next_power_of_two()],
+        };
+        for name in names {
+            let (word, bit) = filter.place(name);
+            if let Some(word) = filter.bits.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        filter
+    }
+
+    fn may_hold(&self, name: &str) -> bool {
+        let (word, bit) = self.place(name);
+        self.bits.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    /// The index of the word, which is in range, and the bit in it.
+    fn place(&self, name: &str) -> (usize, u64) {
+        let mut hasher = FnvHasher::default();
+        hasher.write(name.as_bytes());
+        let hash = hasher.finish();
+        let words = self.bits.len() as u64;
+        let word = usize::try_from((hash >> 6) % words).unwrap_or(0);
+        (word, 1 << (hash & 63))
     }
 }

@@ -1,5 +1,6 @@
 //! One JSON object, for tools. Its shape is stable within a `version`.
 
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -47,92 +48,98 @@ struct FindingList<'r> {
 
 impl Serialize for FindingList<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let sources = self.sources;
         let findings = self.findings.iter();
-        serializer.collect_seq(findings.map(|finding| finding_json(self.sources, finding)))
+        serializer.collect_seq(findings.map(|finding| Written(sources, finding)))
     }
 }
 
-fn finding_json(sources: &Sources, finding: &Finding) -> Value {
-    let Finding {
-        rule,
-        severity,
-        confidence,
-        message,
-        help,
-        span,
-        path,
-        object,
-        related,
-        fix,
-        counterexample,
-    } = finding;
-    let mut out = json!({
-        "rule": rule,
-        "severity": severity_name(*severity),
-        "confidence": confidence,
-        "message": message,
-        "help": help,
-    });
-    let mut add = |key: &str, value: Value| {
-        if let Some(members) = out.as_object_mut() {
-            members.insert(key.to_owned(), value);
-        }
-    };
-    for (key, value) in place(sources, *span) {
-        add(key, value);
+/// Something with places, and the texts that the places are in.
+struct Written<'r, T>(&'r Sources, &'r T);
+
+impl Serialize for Written<'_, Finding> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Written(sources, finding) = self;
+        let Finding {
+            rule,
+            severity,
+            confidence,
+            message,
+            help,
+            span,
+            path,
+            object,
+            related,
+            fix,
+            counterexample,
+        } = finding;
+        let mut out = serializer.serialize_map(None)?;
+        out.serialize_entry("rule", rule)?;
+        out.serialize_entry("severity", severity_name(*severity))?;
+        out.serialize_entry("confidence", confidence)?;
+        out.serialize_entry("message", message)?;
+        out.serialize_entry("help", help)?;
+        add_place(&mut out, sources, *span)?;
+        out.serialize_entry("path", path)?;
+        out.serialize_entry("object", object)?;
+        let related: Vec<_> = related.iter().map(|it| Written(sources, it)).collect();
+        out.serialize_entry("related", &related)?;
+        let fix = fix.as_ref().map(|fix| Written(sources, fix));
+        out.serialize_entry("fix", &fix)?;
+        out.serialize_entry("counterexample", counterexample)?;
+        out.end()
     }
-    add("path", json!(path));
-    add("object", json!(object));
-    let related: Vec<Value> = related
-        .iter()
-        .map(|(span, what)| {
-            let mut members: serde_json::Map<String, Value> = place(sources, Some(*span))
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value))
-                .collect();
-            members.insert("message".to_owned(), json!(what));
-            Value::Object(members)
-        })
-        .collect();
-    add("related", Value::Array(related));
-    add(
-        "fix",
-        fix.as_ref()
-            .map_or(Value::Null, |fix| fix_json(sources, fix)),
-    );
-    add("counterexample", json!(counterexample));
-    out
 }
 
-fn place(sources: &Sources, span: Option<Span>) -> [(&'static str, Value); 5] {
-    let file = span.map(|span| sources.name(span.source));
+impl Serialize for Written<'_, (Span, String)> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Written(sources, (span, what)) = self;
+        let mut out = serializer.serialize_map(None)?;
+        add_place(&mut out, sources, Some(*span))?;
+        out.serialize_entry("message", what)?;
+        out.end()
+    }
+}
+
+impl Serialize for Written<'_, Fix> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Written(
+            sources,
+            Fix {
+                message,
+                applicability,
+                edits,
+            },
+        ) = self;
+        let mut out = serializer.serialize_map(None)?;
+        out.serialize_entry("message", message)?;
+        out.serialize_entry("applicability", applicability)?;
+        let edits: Vec<_> = edits.iter().map(|it| Written(sources, it)).collect();
+        out.serialize_entry("edits", &edits)?;
+        out.end()
+    }
+}
+
+impl Serialize for Written<'_, Edit> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Written(sources, Edit { span, replacement }) = self;
+        let mut out = serializer.serialize_map(None)?;
+        add_place(&mut out, sources, Some(*span))?;
+        out.serialize_entry("replacement", replacement)?;
+        out.end()
+    }
+}
+
+fn add_place<M: SerializeMap>(
+    out: &mut M,
+    sources: &Sources,
+    span: Option<Span>,
+) -> Result<(), M::Error> {
     let start = span.map(|span| sources.start(span));
     let end = span.map(|span| sources.end(span));
-    [
-        ("file", json!(file)),
-        ("line", json!(start.map(|start| start.line))),
-        ("column", json!(start.map(|start| start.column))),
-        ("end_line", json!(end.map(|end| end.line))),
-        ("end_column", json!(end.map(|end| end.column))),
-    ]
-}
-
-fn fix_json(sources: &Sources, fix: &Fix) -> Value {
-    let Fix {
-        message,
-        applicability,
-        edits,
-    } = fix;
-    let edits: Vec<Value> = edits
-        .iter()
-        .map(|Edit { span, replacement }| {
-            let mut members: serde_json::Map<String, Value> = place(sources, Some(*span))
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value))
-                .collect();
-            members.insert("replacement".to_owned(), json!(replacement));
-            Value::Object(members)
-        })
-        .collect();
-    json!({"message": message, "applicability": applicability, "edits": edits})
+    out.serialize_entry("file", &span.map(|span| sources.name(span.source)))?;
+    out.serialize_entry("line", &start.map(|start| start.line))?;
+    out.serialize_entry("column", &start.map(|start| start.column))?;
+    out.serialize_entry("end_line", &end.map(|end| end.line))?;
+    out.serialize_entry("end_column", &end.map(|end| end.column))
 }

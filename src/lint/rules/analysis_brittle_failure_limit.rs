@@ -119,7 +119,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
 /// Whether the metric is a ratio or a latency, which scatter by chance, and how sure that is.
 fn scatters(metric: &MetricView<'_>) -> Option<Confidence> {
     if let Some(query) = &metric.query {
-        let parsed = query.parsed.as_ref().ok()?;
+        let parsed = query.parsed().as_ref().ok()?;
         let scatters = !ratios(parsed).is_empty() || is_latency(parsed);
         return scatters.then_some(Confidence::Medium);
     }

@@ -73,17 +73,12 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
         if metric.unresolved.is_some() || metric.is_dry_run {
             continue;
         }
-        let parsed = metric
-            .query
-            .as_ref()
-            .and_then(|query| query.parsed.as_ref().ok());
+        let parsed = metric.parsed_query();
         let outcome = match metric.provider() {
             Some("prometheus") => parsed
                 .filter(|query| !asks_for_absence(query))
-                .and_then(|query| evaluate_without_series(&metric.metric, query)),
-            Some("datadog" | "cloudWatch") => {
-                evaluate_outcome(&metric.metric, None, &ProviderAnswer::Empty)
-            }
+                .and_then(|query| evaluate_without_series(metric, query)),
+            Some("datadog" | "cloudWatch") => evaluate_outcome(metric, &ProviderAnswer::Empty),
             Some(_) | None => None,
         };
         if let Some(outcome) = outcome

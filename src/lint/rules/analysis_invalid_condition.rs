@@ -1,6 +1,6 @@
 //! `invalid-condition`.
 
-use crate::expr::{self, Program, Type, Value};
+use crate::expr::{Program, Type, Value};
 use crate::lint::context::{ConditionView, Context, MetricView};
 use crate::lint::{Confidence, Findings, Rule};
 use crate::promql::ast::ValueType;
@@ -57,7 +57,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
             ("failureCondition", &metric.failure),
         ] {
             if let Some(condition) = condition
-                && let Some(mistake) = mistake(condition, answer.as_ref())
+                && let Some(mistake) = mistake(metric, condition, answer.as_ref())
             {
                 let Mistake {
                     span,
@@ -86,9 +86,13 @@ struct Mistake {
     help: Option<String>,
 }
 
-fn mistake(condition: &ConditionView, answer: Option<&(Type, &'static str)>) -> Option<Mistake> {
+fn mistake(
+    metric: &MetricView<'_>,
+    condition: &ConditionView,
+    answer: Option<&(Type, &'static str)>,
+) -> Option<Mistake> {
     let text = &condition.text;
-    let program = match &condition.compiled {
+    let program = match condition.compiled() {
         Err(error) => {
             return Some(Mistake {
                 span: text.span(error.span.start, error.span.end),
@@ -103,7 +107,8 @@ fn mistake(condition: &ConditionView, answer: Option<&(Type, &'static str)>) -> 
         return Some(not_bool(text.whole(), program));
     }
     let (answer_type, answer) = answer?;
-    match expr::compile(&text.text, answer_type) {
+    let mut compiled = metric.compiled.borrow_mut();
+    match compiled.program(&text.text, answer_type) {
         // Refused when the first answer is there.
         Err(error) => Some(Mistake {
             span: text.span(error.span.start, error.span.end),
@@ -113,9 +118,9 @@ fn mistake(condition: &ConditionView, answer: Option<&(Type, &'static str)>) -> 
                 "every measurement errs: write the condition for {answer}"
             )),
         }),
-        Ok(program) if is_never_bool(&program) => Some(Mistake {
+        Ok(program) if is_never_bool(program) => Some(Mistake {
             severity: Severity::Warning,
-            ..not_bool(text.whole(), &program)
+            ..not_bool(text.whole(), program)
         }),
         Ok(_) => None,
     }
@@ -136,7 +141,7 @@ fn not_bool(span: Span, program: &Program) -> Mistake {
 
 /// The type of the answer, and its name in words, where the query tells.
 fn answer_type(metric: &MetricView<'_>) -> Option<(Type, &'static str)> {
-    let query = metric.query.as_ref()?.parsed.as_ref().ok()?;
+    let query = metric.parsed_query()?;
     let is_range = metric
         .metric
         .provider

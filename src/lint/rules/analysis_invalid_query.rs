@@ -50,7 +50,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
         let Some(query) = &metric.query else {
             continue;
         };
-        let Err(errors) = &query.parsed else {
+        let Err(errors) = query.parsed() else {
             continue;
         };
         for error in &errors.0 {

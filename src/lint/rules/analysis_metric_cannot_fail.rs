@@ -122,12 +122,8 @@ fn always_passes(metric: &MetricView<'_>) -> bool {
     ]
     .into_iter()
     .all(|condition| !is_guessed(metric, condition));
-    let query = metric
-        .query
-        .as_ref()
-        .and_then(|query| query.parsed.as_ref().ok());
     let passes = |answer: ProviderAnswer| {
-        evaluate_outcome(&metric.metric, query, &answer)
+        evaluate_outcome(metric, &answer)
             .is_some_and(|outcome| outcome.phase == AnalysisPhase::Successful)
     };
     is_known

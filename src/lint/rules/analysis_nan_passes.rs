@@ -81,22 +81,18 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
 /// How NaN comes about, and what the metric makes of it.
 fn nan_outcome(used: &Used<'_, '_>) -> Option<(&'static str, MetricOutcome)> {
     let metric = used.metric;
-    let parsed = metric
-        .query
-        .as_ref()
-        .and_then(|query| query.parsed.as_ref().ok());
-    if let Some(query) = parsed
-        && let Some(outcome) = idle::evaluate_idle(metric, query)
-        && idle::is_nan(&outcome)
+    if let Some(outcome) = idle::idle_outcome(metric)
+        && idle::is_nan(outcome)
     {
-        return Some(("series on which nothing happens; the query gives", outcome));
+        let given = "series on which nothing happens; the query gives";
+        return Some((given, outcome.clone()));
     }
     let expects_nan = metric.metric.success_condition.contains("isNaN")
         || metric.metric.failure_condition.contains("isNaN");
     if !expects_nan {
         return None;
     }
-    let outcome = evaluate_outcome(&metric.metric, parsed, &ProviderAnswer::Number(f64::NAN))?;
+    let outcome = evaluate_outcome(metric, &ProviderAnswer::Number(f64::NAN))?;
     Some(("an answer that is", outcome))
 }
 

@@ -78,18 +78,18 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
         let Some(query) = &metric.query else {
             continue;
         };
-        let Ok(parsed) = &query.parsed else {
+        let Ok(parsed) = query.parsed() else {
             continue;
         };
         let Some((_, denominator)) = ratios(parsed).into_iter().next() else {
             continue;
         };
-        let Some(outcome) = idle::evaluate_idle(metric, parsed).filter(idle::is_nan) else {
+        let Some(outcome) = idle::idle_outcome(metric).filter(|it| idle::is_nan(it)) else {
             continue;
         };
         match outcome.phase {
             AnalysisPhase::Failed | AnalysisPhase::Successful => {
-                report(context, &used, query, denominator, &outcome, findings);
+                report(context, &used, query, denominator, outcome, findings);
             }
             AnalysisPhase::Unset
             | AnalysisPhase::Pending

@@ -4,7 +4,7 @@ use crate::lint::context::Context;
 use crate::lint::{Confidence, Findings, Rule};
 use crate::source::Severity;
 use crate::spec::bundle::{Object, Typed};
-use crate::spec::yaml::{Node, Value};
+use crate::spec::yaml::{Node, Step, Value, path};
 
 pub static RULE: Rule = Rule {
     name: "secret-in-template",
@@ -93,17 +93,35 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-/// Looks at every text below a path. Depth is bounded by that of the reader.
+/// Looks at every text below a path.
 fn search(object: &Object, path: &str, findings: &mut Findings<'_>) {
-    let Some(node) = object.node.at(path) else {
-        return;
-    };
-    let mut pending = vec![(node, path.to_owned())];
-    while let Some((node, path)) = pending.pop() {
+    if let Some(node) = object.node.at(path) {
+        let mut texts = Texts {
+            object,
+            path: path::parse(path),
+            findings,
+        };
+        texts.search(node);
+    }
+}
+
+struct Texts<'o, 'f, 's> {
+    object: &'o Object,
+    /// Of what is looked at.
+    path: Vec<Step>,
+    findings: &'f mut Findings<'s>,
+}
+
+impl Texts<'_, '_, '_> {
+    /// Depth is bounded by that of the reader.
+    fn search(&mut self, node: &Node) {
         match &node.value {
             Value::Seq(items) => {
-                let items = items.iter().enumerate();
-                pending.extend(items.map(|(index, item)| (item, format!("{path}[{index}]"))));
+                for (index, item) in items.iter().enumerate() {
+                    self.path.push(Step::Index(index));
+                    self.search(item);
+                    self.path.pop();
+                }
             }
             Value::Map(map) => {
                 // `{name: ..., value: ...}` and `{key: ..., value: ...}`.
@@ -112,15 +130,16 @@ fn search(object: &Object, path: &str, findings: &mut Findings<'_>) {
                     .or_else(|| node.get("key"))
                     .and_then(Node::as_str);
                 for entry in map.entries() {
-                    let path = format!("{path}.{}", entry.key);
                     let name = match label {
                         Some(label) if entry.key == "value" => label,
                         Some(_) | None => entry.key.as_str(),
                     };
+                    self.path.push(Step::Key(entry.key.clone()));
                     if let Some(text) = entry.value.as_str() {
-                        judge(object, &path, &entry.value, name, text, findings);
+                        self.judge(&entry.value, name, text);
                     }
-                    pending.push((&entry.value, path));
+                    self.search(&entry.value);
+                    self.path.pop();
                 }
             }
             Value::Null
@@ -131,42 +150,36 @@ fn search(object: &Object, path: &str, findings: &mut Findings<'_>) {
             | Value::String(_) => {}
         }
     }
-}
 
-fn judge(
-    object: &Object,
-    path: &str,
-    node: &Node,
-    name: &str,
-    text: &str,
-    findings: &mut Findings<'_>,
-) {
-    if is_filled_in_later(text) {
-        return;
+    fn judge(&mut self, node: &Node, name: &str, text: &str) {
+        if is_filled_in_later(text) {
+            return;
+        }
+        let (what, confidence) = if looks_like_token(text) {
+            (
+                "looks like the token of a service".to_owned(),
+                Confidence::High,
+            )
+        } else if has_credentials(text) {
+            (
+                "holds a user name and a password".to_owned(),
+                Confidence::High,
+            )
+        } else if names_secret(name) {
+            (
+                format!("is a secret by its name, `{name}`"),
+                Confidence::Medium,
+            )
+        } else {
+            return;
+        };
+        let message = format!("this text {what}: everybody who reads the manifest has it");
+        let path = path::display(&self.path);
+        self.findings
+            .report_at(self.object, path, node.span, message)
+            .help("put it into a Secret, and take it from there: an argument with `valueFrom: {secretKeyRef: ...}` in the template")
+            .confidence(confidence);
     }
-    let (what, confidence) = if looks_like_token(text) {
-        (
-            "looks like the token of a service".to_owned(),
-            Confidence::High,
-        )
-    } else if has_credentials(text) {
-        (
-            "holds a user name and a password".to_owned(),
-            Confidence::High,
-        )
-    } else if names_secret(name) {
-        (
-            format!("is a secret by its name, `{name}`"),
-            Confidence::Medium,
-        )
-    } else {
-        return;
-    };
-    let message = format!("this text {what}: everybody who reads the manifest has it");
-    findings
-        .report_at(object, path.to_owned(), node.span, message)
-        .help("put it into a Secret, and take it from there: an argument with `valueFrom: {secretKeyRef: ...}` in the template")
-        .confidence(confidence);
 }
 
 /// Whether the text is no secret yet.

@@ -238,11 +238,8 @@ fn report(
             finding.fix(Applicability::Unsafe, message, vec![edit]);
         }
     }
-    let query = metric
-        .query
-        .as_ref()
-        .and_then(|query| query.parsed.as_ref().ok());
-    if let Some(outcome) = query.and_then(|query| evaluate_without_series(&metric.metric, query)) {
+    let query = metric.parsed_query();
+    if let Some(outcome) = query.and_then(|query| evaluate_without_series(metric, query)) {
         finding.counterexample(Counterexample::measurement(
             format!(
                 "no requests to the new version; the query gives {}",

@@ -168,17 +168,25 @@ struct Case<'m> {
     rates: Vec<(f64, f64)>,
 }
 
+/// Limits, number of measurements, and the bits of all other numbers.
+type CaseKey = (Option<Limits>, usize, Vec<u64>);
+
 impl Case<'_> {
     /// All that a simulation depends on.
-    fn key(&self) -> String {
+    fn key(&self) -> CaseKey {
         let Sampled {
             metric,
             limit,
             times,
             window,
         } = &self.sampled;
-        let limits = Limits::of(metric);
-        format!("{limits:?} {limit} {times:?} {window} {:?}", self.rates)
+        let rates = self.rates.iter().flat_map(|(from, rate)| [*from, *rate]);
+        let numbers = [*limit, *window].into_iter().chain(times.iter().copied());
+        (
+            Limits::of(metric),
+            times.len(),
+            numbers.chain(rates).map(f64::to_bits).collect(),
+        )
     }
 
     fn rate(&self, at: f64) -> f64 {
@@ -197,7 +205,7 @@ fn case_of<'c>(
 ) -> Option<Case<'c>> {
     let metric = used.metric;
     let query = metric.query.as_ref()?;
-    let parsed = query.parsed.as_ref().ok()?;
+    let parsed = query.parsed().as_ref().ok()?;
     let is_known = !is_timing_guessed(metric)
         && Limits::of(metric).is_some()
         && [
@@ -218,9 +226,7 @@ fn case_of<'c>(
         whole.to_bits(),
         format!("{:?}", parsed.value_type()),
     );
-    let limit = *limits
-        .entry(key)
-        .or_insert_with(|| limit_of(metric, parsed, whole));
+    let limit = *limits.entry(key).or_insert_with(|| limit_of(metric, whole));
     let limit = limit.filter(|limit| *limit <= 0.4)?;
     let number = match measurements(used) {
         Measurements::Number(number) => number.min(MEASUREMENTS_MAX),
@@ -249,7 +255,7 @@ fn judge(
     context: &Context<'_>,
     used: &Used<'_, '_>,
     case: &Case<'_>,
-    known: &mut BTreeMap<String, Judgement>,
+    known: &mut BTreeMap<CaseKey, Judgement>,
     findings: &mut Findings<'_>,
 ) {
     let Case { sampled, rates: _ } = case;

@@ -1,7 +1,7 @@
 //! `full-promotion-bypass`.
 
 use crate::lint::context::{AnalysisPlace, AnalysisUse, Context, RolloutView};
-use crate::lint::facts::demonstrate::play_rollout;
+use crate::lint::facts::demonstrate::demonstrate;
 use crate::lint::{Counterexample, Findings, Rule};
 use crate::sim::play::Verdict;
 use crate::sim::scenario::{Always, Period, Release, Scenario, ScenarioEvent};
@@ -166,7 +166,7 @@ fn promoted_in_full(context: &Context<'_>, rollout: &RolloutView<'_>) -> Option<
         }],
         ..Scenario::default()
     };
-    let play = play_rollout(context, rollout, scenario)?;
+    let play = demonstrate(context, rollout, scenario)?;
     let is_shown = play.outcome.verdict == Verdict::Promoted && play.totals.measurements == 0;
     is_shown.then(|| Counterexample {
         given: "promote --full, a second after the release".to_owned(),

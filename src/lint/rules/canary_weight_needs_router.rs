@@ -142,7 +142,7 @@ fn possible_pods(rollout: &RolloutView<'_>) -> std::ops::RangeInclusive<i32> {
     }
     let bound = |names: [&str; 2]| {
         let bounds = rollout.autoscalers.iter().filter_map(|autoscaler| {
-            let spec = autoscaler.json.get("spec")?;
+            let spec = autoscaler.json().get("spec")?;
             names.iter().find_map(|name| spec.get(name)?.as_i64())
         });
         let bounds = bounds.filter_map(|bound| i32::try_from(bound).ok());

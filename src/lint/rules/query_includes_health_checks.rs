@@ -7,6 +7,7 @@ use crate::lint::facts::metrics_in_use;
 use crate::lint::facts::selectors::{Selected, selectors};
 use crate::lint::{Confidence, Findings, Rule};
 use crate::source::Severity;
+use crate::spec::yaml::Node;
 
 pub static RULE: Rule = Rule {
     name: "query-includes-health-checks",
@@ -141,7 +142,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
         let (Some(rollout), Some(query)) = (used.rollout, &used.metric.query) else {
             continue;
         };
-        let Ok(parsed) = &query.parsed else {
+        let Ok(parsed) = query.parsed() else {
             continue;
         };
         let Some(probe) = probes(rollout).into_iter().next() else {
@@ -233,15 +234,16 @@ fn served_ports(rollout: &RolloutView<'_>) -> Vec<i64> {
         .services
         .iter()
         .filter_map(|service| service.found.map(|(object, _)| object))
-        .filter_map(|object| object.json.pointer("/spec/ports")?.as_array())
+        .filter_map(|object| object.node.get("spec")?.get("ports")?.as_seq())
         .flatten()
-        .filter_map(|port| port.get("targetPort").or_else(|| port.get("port")));
+        .filter_map(|port| port.get("targetPort").or_else(|| port.get("port")))
+        .map(Node::to_json);
     let mut ports: Vec<i64> = Vec::new();
     for port in by_services {
         ports.extend(
             template
                 .containers()
-                .filter_map(|container| port_number(container, port)),
+                .filter_map(|container| port_number(container, &port)),
         );
     }
     if ports.is_empty() {

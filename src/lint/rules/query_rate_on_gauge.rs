@@ -64,7 +64,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
         let Some(query) = &used.metric.query else {
             continue;
         };
-        let Ok(parsed) = &query.parsed else {
+        let Ok(parsed) = query.parsed() else {
             continue;
         };
         let selected = selectors(parsed);

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value as Json;
-
 use crate::lint::context::{AnalysisPlace, AnalysisUse, Context, argument_names};
 use crate::lint::edits::remove_item;
 use crate::lint::{Applicability, Findings, Rule};
 use crate::source::{Severity, Sources};
 use crate::spec::bundle::Object;
+use crate::spec::yaml::Node;
 
 pub static RULE: Rule = Rule {
     name: "query-unused-arg",
@@ -135,7 +134,8 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
 
 fn check_declared(context: &Context<'_>, analysis: &AnalysisUse<'_>, findings: &mut Findings<'_>) {
     let object = analysis.owner;
-    let Some(declared) = object.json.pointer("/spec/args").and_then(Json::as_array) else {
+    let args = object.node.get("spec").and_then(|spec| spec.get("args"));
+    let Some(declared) = args.and_then(Node::as_seq) else {
         return;
     };
     // Whatever it is merged with: where it is used, and the templates that it names.
@@ -165,7 +165,7 @@ fn check_declared(context: &Context<'_>, analysis: &AnalysisUse<'_>, findings: &
         return;
     }
     for (index, argument) in declared.iter().enumerate() {
-        let Some(name) = argument.get("name").and_then(Json::as_str) else {
+        let Some(name) = argument.get("name").and_then(Node::as_str) else {
             continue;
         };
         if names.contains(name) {
@@ -219,14 +219,8 @@ fn check_passed(context: &Context<'_>, analysis: &AnalysisUse<'_>, findings: &mu
 /// Names in placeholders of an object: in all its texts, and as its metrics are written, since a
 /// placeholder without quotes is no text to YAML.
 fn add_names(sources: &Sources, object: &Object, names: &mut BTreeSet<String>) {
-    let mut pending: Vec<&Json> = object.json.get("spec").into_iter().collect();
-    while let Some(value) = pending.pop() {
-        match value {
-            Json::String(text) => names.extend(argument_names(text).map(str::to_owned)),
-            Json::Array(items) => pending.extend(items),
-            Json::Object(members) => pending.extend(members.values()),
-            Json::Null | Json::Bool(_) | Json::Number(_) => {}
-        }
+    if let Some(spec) = object.node.get("spec") {
+        spec.each_text(&mut |text| names.extend(argument_names(text).map(str::to_owned)));
     }
     let written = sources.slice(object.span_of("spec.metrics"));
     names.extend(argument_names(written).map(str::to_owned));

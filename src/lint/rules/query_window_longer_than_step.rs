@@ -148,7 +148,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
 
 /// The longest window of the query that is known, and its place.
 fn longest_window(query: &QueryView) -> Option<(Duration, Span)> {
-    let parsed = query.parsed.as_ref().ok()?;
+    let parsed = query.parsed().as_ref().ok()?;
     selectors(parsed)
         .iter()
         .filter_map(|selected| {

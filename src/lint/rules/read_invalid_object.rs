@@ -5,6 +5,7 @@ use crate::lint::{Findings, Rule};
 use crate::source::Severity;
 use crate::spec::bundle::{Object, ROLLOUTS_GROUP, TYPE_CODE, is_rollouts_kind};
 use crate::spec::validation::syntax::{dns_label, dns_subdomain, label_value, qualified_name};
+use crate::spec::yaml::Map;
 
 /// Bytes of all annotations of an object at most.
 const ANNOTATIONS_BYTES_MAX: usize = 256 << 10;
@@ -77,7 +78,7 @@ fn check_metadata(object: &Object, findings: &mut Findings<'_>) {
     let mut report = |path: &str, place: String, reason: String| {
         findings.report(object, place, format!("{path}: {reason}"));
     };
-    let metadata = object.json.get("metadata");
+    let metadata = object.node.get("metadata");
     let text = |key: &str| metadata.and_then(|metadata| metadata.get(key)?.as_str());
     let name = text("name").unwrap_or_default();
     if !name.is_empty() {
@@ -106,19 +107,19 @@ fn check_metadata(object: &Object, findings: &mut Findings<'_>) {
     }
     let entries = |key: &str| {
         metadata
-            .and_then(|metadata| metadata.get(key)?.as_object())
-            .into_iter()
-            .flatten()
+            .and_then(|metadata| metadata.get(key)?.as_map())
+            .map_or(&[][..], Map::entries)
+            .iter()
+            .map(|entry| (&entry.key, entry.value.as_str().unwrap_or_default()))
     };
     for (key, value) in entries("labels") {
-        let value = value.as_str().unwrap_or_default();
         for reason in qualified_name(key).into_iter().chain(label_value(value)) {
             report("metadata.labels", format!("metadata.labels[{key}]"), reason);
         }
     }
     let mut size = 0_usize;
     for (key, value) in entries("annotations") {
-        size = size.saturating_add(key.len() + value.as_str().map_or(0, str::len));
+        size = size.saturating_add(key.len() + value.len());
         // Prefixes of annotations may have capital letters.
         for reason in qualified_name(&key.to_ascii_lowercase()) {
             report(

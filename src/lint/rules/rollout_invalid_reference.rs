@@ -121,7 +121,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
 
 /// A VirtualService that says that a rollout manages it, where the rollout has no Istio routing.
 fn check_manager(context: &Context<'_>, object: &Object, findings: &mut Findings<'_>) {
-    let manager = object.json.pointer(MANAGED_BY_ANNOTATION);
+    let manager = object.json().pointer(MANAGED_BY_ANNOTATION);
     let Some(manager) = manager.and_then(Json::as_str) else {
         return;
     };

@@ -1,7 +1,7 @@
 //! `pause-exceeds-progress-deadline`.
 
 use crate::lint::context::{Context, RolloutView};
-use crate::lint::facts::demonstrate::play_rollout;
+use crate::lint::facts::demonstrate::demonstrate;
 use crate::lint::facts::pod_templates::{self, PodTemplatePlace};
 use crate::lint::{Confidence, Counterexample, Finding, Findings, Rule};
 use crate::sim::scenario::{Period, PodTrouble, Release, Scenario, ScenarioEvent};
@@ -191,7 +191,7 @@ fn late_pods(
         }],
         ..Scenario::default()
     };
-    let play = play_rollout(context, rollout, scenario)?;
+    let play = demonstrate(context, rollout, scenario)?;
     let is_given_up = play.outcome.phase == "Degraded";
     is_given_up.then(|| Counterexample {
         given: format!("pods that are ready after {late}"),

@@ -1,7 +1,7 @@
 //! `rollback-impossible`.
 
 use crate::lint::context::{Context, RolloutView};
-use crate::lint::facts::demonstrate::play_rollout;
+use crate::lint::facts::demonstrate::demonstrate;
 use crate::lint::{Applicability, Counterexample, Edit, Findings, Rule};
 use crate::sim::scenario::{Always, Period, Release, Scenario, ScenarioEvent, Undo};
 use crate::sim::timeline::EntryKind;
@@ -118,7 +118,7 @@ fn undo_after_a_release(
         ],
         ..Scenario::default()
     };
-    let play = play_rollout(context, rollout, scenario)?;
+    let play = demonstrate(context, rollout, scenario)?;
     let refused = play
         .timeline
         .iter()

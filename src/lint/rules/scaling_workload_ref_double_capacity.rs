@@ -98,7 +98,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
         };
         let is_kept = matches!(reference.scale_down.as_str(), "" | "never");
         // The API server fills in 1.
-        let pods = match workload.json.pointer("/spec/replicas") {
+        let pods = match workload.json().pointer("/spec/replicas") {
             None | Some(Json::Null) => 1,
             Some(replicas) => replicas.as_i64().unwrap_or(0),
         };

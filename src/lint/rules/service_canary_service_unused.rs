@@ -1,6 +1,6 @@
 //! `canary-service-unused`.
 
-use crate::lint::context::{Context, ServiceUse};
+use crate::lint::context::{Context, RolloutView, ServiceUse};
 use crate::lint::facts::service_mentions::ServiceMentions;
 use crate::lint::{Confidence, Findings, Rule};
 use crate::source::Severity;
@@ -107,13 +107,14 @@ spec:
 
 fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
     let rollouts = context.rollouts.iter();
-    let mut candidates = rollouts
+    let candidates: Vec<&RolloutView<'_>> = rollouts
         .filter(|it| !it.has_router() && it.canary().is_some() && !it.services.is_empty())
-        .peekable();
-    if candidates.peek().is_none() {
+        .collect();
+    if candidates.is_empty() {
         return;
     }
-    let mentions = ServiceMentions::new(context);
+    let services = candidates.iter().flat_map(|it| &it.services);
+    let mentions = ServiceMentions::new(context, services.map(|service| service.name.as_str()));
     for rollout in candidates {
         let unused: Vec<&ServiceUse<'_>> = rollout
             .services

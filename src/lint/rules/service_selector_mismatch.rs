@@ -250,12 +250,12 @@ fn check_others(
             )
             && !workload.is_some_and(|workload| std::ptr::eq(workload, *other))
             && other
-                .json
+                .json()
                 .pointer("/spec/replicas")
                 .and_then(serde_json::Value::as_i64)
                 != Some(0)
             && is_selected(&|label| {
-                let labels = other.json.pointer("/spec/template/metadata/labels")?;
+                let labels = other.json().pointer("/spec/template/metadata/labels")?;
                 Some(labels.get(label)?.as_str()?.to_owned())
             })
     });

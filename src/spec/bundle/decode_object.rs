@@ -4,9 +4,10 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::Value as Json;
 use serde_path_to_error::Segment;
 
-use super::{ROLLOUTS_GROUP, ROLLOUTS_VERSION, Typed};
+use super::{Object, ROLLOUTS_GROUP, ROLLOUTS_VERSION, Typed};
 use crate::source::{Problem, Span};
 use crate::spec::decode::{DecodeError, decode_ref as decode_json};
+use crate::spec::decode_node::decode_node;
 use crate::spec::yaml::{Node, Step, Value, path};
 
 /// The code of type errors.
@@ -24,38 +25,37 @@ pub fn is_rollouts_kind(kind: &str) -> bool {
 }
 
 /// Types an object by its `apiVersion` and kind.
-pub(super) fn decode(
-    api_version: &str,
-    kind: &str,
-    node: &Node,
-    json: &Json,
-    problems: &mut Vec<Problem>,
-) -> Typed {
+pub(super) fn decode(object: &Object, problems: &mut Vec<Problem>) -> Typed {
+    let api_version = object.api_version.as_str();
     let in_rollouts = api_version.split_once('/') == Some((ROLLOUTS_GROUP, ROLLOUTS_VERSION));
-    match (in_rollouts, api_version, kind) {
-        (true, _, "Rollout") => typed(node, json, problems, Typed::Rollout),
-        (true, _, "AnalysisTemplate") => typed(node, json, problems, Typed::AnalysisTemplate),
+    match (in_rollouts, api_version, object.kind.as_str()) {
+        (true, _, "Rollout") => typed(object, problems, Typed::Rollout),
+        (true, _, "AnalysisTemplate") => typed(object, problems, Typed::AnalysisTemplate),
         (true, _, "ClusterAnalysisTemplate") => {
-            typed(node, json, problems, Typed::ClusterAnalysisTemplate)
+            typed(object, problems, Typed::ClusterAnalysisTemplate)
         }
-        (true, _, "AnalysisRun") => typed(node, json, problems, Typed::AnalysisRun),
-        (true, _, "Experiment") => typed(node, json, problems, Typed::Experiment),
-        (false, "v1", "Service") => typed(node, json, problems, Typed::Service),
-        (false, "apps/v1", "Deployment") => typed(node, json, problems, Typed::Deployment),
+        (true, _, "AnalysisRun") => typed(object, problems, Typed::AnalysisRun),
+        (true, _, "Experiment") => typed(object, problems, Typed::Experiment),
+        (false, "v1", "Service") => typed(object, problems, Typed::Service),
+        (false, "apps/v1", "Deployment") => typed(object, problems, Typed::Deployment),
         (_, _, _) => Typed::Untyped,
     }
 }
 
 fn typed<T: DeserializeOwned>(
-    node: &Node,
-    json: &Json,
+    object: &Object,
     problems: &mut Vec<Problem>,
     wrap: impl Fn(Box<T>) -> Typed,
 ) -> Typed {
-    // Following the path costs time, which is spent where something is wrong.
-    if let Ok(value) = decode_json::<T>(json) {
+    let node = &object.node;
+    // What a list says of its items is not in the tree.
+    if !object.is_listed
+        && let Some(value) = decode_node::<T>(node)
+    {
         return wrap(Box::new(value));
     }
+    // Following the path costs time, which is spent where something is wrong.
+    let json = object.json();
     let mut error = match decode_traced::<T>(json) {
         Ok(value) => return wrap(Box::new(value)),
         Err(error) => error,

@@ -1,5 +1,6 @@
 //! What objects refer to by name, and whether it is among the files.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
@@ -88,11 +89,12 @@ impl Bundle {
         let mut problems: Vec<(&Object, Problem)> = Vec::new();
         let mut shown = BTreeSet::new();
         // Of several the last counts, as elsewhere.
-        let by_name: BTreeMap<(&str, &str), &Object> = self
-            .objects
-            .iter()
-            .map(|object| ((object.kind.as_str(), object.name.as_str()), object))
-            .collect();
+        let by_name: LazyCell<ByName<'_>, _> = LazyCell::new(|| {
+            self.objects
+                .iter()
+                .map(|object| ((object.kind.as_str(), object.name.as_str()), object))
+                .collect()
+        });
         for object in &self.objects {
             for reference in self.references(object) {
                 // A template's own needs come up again through all that use it.
@@ -106,10 +108,10 @@ impl Bundle {
     }
 }
 
-fn describe_missing(
-    reference: &Reference<'_>,
-    by_name: &BTreeMap<(&str, &str), &Object>,
-) -> Problem {
+/// Objects by kind and name, in any namespace.
+type ByName<'b> = BTreeMap<(&'b str, &'b str), &'b Object>;
+
+fn describe_missing(reference: &Reference<'_>, by_name: &ByName<'_>) -> Problem {
     let Reference {
         kind,
         namespace,
@@ -453,7 +455,7 @@ impl InNamespace<'_> {
         groups
             .iter()
             .find_map(|group| self.bundle.find(group, kind, namespace, name))
-            .map(|object| &object.json)
+            .map(|object| object.json())
     }
 }
 

@@ -49,10 +49,10 @@ impl Bundle {
             return Workload::Missing(format!("{kind} \"{}\" not found", reference.name));
         };
         if kind == "PodTemplate" {
-            let template = object.json.get("template").and_then(Value::as_object);
+            let template = object.json().get("template").and_then(Value::as_object);
             rollout.spec.template = PodTemplate::from(template.cloned().unwrap_or_default());
         } else {
-            let workload: Deployment = match decode(object.json.clone()) {
+            let workload: Deployment = match decode(object.json().clone()) {
                 Ok(workload) => workload,
                 Err(error) => return Workload::Refused(error.to_string()),
             };

@@ -115,7 +115,7 @@ impl Path {
 
     /// `name` may hold several parts joined by dots.
     pub fn child(&self, name: &str) -> Self {
-        Path(format!("{}.{name}", self.0))
+        self.with(".", name, "")
     }
 
     pub fn index(&self, index: usize) -> Self {
@@ -123,7 +123,12 @@ impl Path {
     }
 
     pub fn key(&self, key: &str) -> Self {
-        Path(format!("{}[{key}]", self.0))
+        self.with("[", key, "]")
+    }
+
+    /// Paths are made far more often than shown, and formatting takes its time.
+    fn with(&self, before: &str, step: &str, after: &str) -> Self {
+        Path([self.0.as_str(), before, step, after].concat())
     }
 
     pub fn required(&self, detail: impl Into<String>) -> FieldError {

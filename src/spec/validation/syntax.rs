@@ -9,9 +9,11 @@ const SUBDOMAIN_LENGTH_LIMIT: usize = 253;
 
 /// `name` or `prefix/name`, as for label keys.
 pub(crate) fn qualified_name(text: &str) -> Vec<String> {
-    let examples = format!(
-        "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{NAME_PATTERN}')"
-    );
+    let examples = || {
+        format!(
+            "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{NAME_PATTERN}')"
+        )
+    };
     let mut errors = Vec::new();
     let parts: Vec<&str> = text.split('/').collect();
     let name = match parts[..] {
@@ -30,7 +32,8 @@ pub(crate) fn qualified_name(text: &str) -> Vec<String> {
         }
         _ => {
             return vec![format!(
-                "a qualified name {NAME_RULE} {examples} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+                "a qualified name {NAME_RULE} {} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
+                examples()
             )];
         }
     };
@@ -40,7 +43,7 @@ pub(crate) fn qualified_name(text: &str) -> Vec<String> {
         errors.push(format!("name part {}", too_long(NAME_LENGTH_LIMIT)));
     }
     if !is_name(name) {
-        errors.push(format!("name part {NAME_RULE} {examples}"));
+        errors.push(format!("name part {NAME_RULE} {}", examples()));
     }
     errors
 }

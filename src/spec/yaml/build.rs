@@ -65,7 +65,9 @@ impl Builder<'_, '_, '_> {
             RawKind::Scalar {
                 text, tag, inline, ..
             } => {
-                if *inline && text.contains("{{") {
+                // Most texts hold no brace.
+                if *inline && memchr::memchr(b'{', text.as_bytes()).is_some() && text.contains("{{")
+                {
                     self.warn_template(text, raw.span);
                 }
                 self.scalar(text, *tag, raw.span)

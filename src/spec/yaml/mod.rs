@@ -15,7 +15,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-pub use node::{Entry, Kind, Map, Node, Value};
+pub use node::{Entry, Kind, Map, Node, Number, Value};
 pub use path::{Place, Step};
 
 use crate::source::{Problem, Severity, SourceId, Sources, Span};
@@ -199,9 +199,10 @@ fn finish_document(
         .with_help("write it on the next line");
         push(&mut stream.problems, problem);
     }
-    if let Some((at, separator)) = body
-        .match_indices(['\u{85}', '\u{2028}', '\u{2029}'])
-        .next()
+    if !body.is_ascii()
+        && let Some((at, separator)) = body
+            .match_indices(['\u{85}', '\u{2028}', '\u{2029}'])
+            .next()
     {
         let start = chunk.start + at;
         let problem = Problem::warning(

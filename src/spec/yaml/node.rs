@@ -1,6 +1,6 @@
 //! The tree that YAML becomes: JSON's values with a span on every key and value.
 
-use super::path::{Place, Step};
+use super::path::{self, Place, Step, StepRef};
 use crate::source::Span;
 
 /// A value and where it is written. What comes through an alias keeps the span of its definition,
@@ -195,28 +195,32 @@ impl Node {
     /// The value at a path such as `spec.strategy.canary.steps[0].setWeight`; see [`super::path`].
     pub fn at(&self, path: &str) -> Option<&Node> {
         let mut node = self;
-        for step in super::path::parse(path) {
-            node = node.step(&step)?.1;
+        for step in path::steps(path) {
+            node = node.step(step)?.1;
         }
         Some(node)
     }
 
     /// Where a path is written, or the nearest parent that is there.
     pub fn span_of(&self, path: &str) -> Place {
-        self.place(&super::path::parse(path))
+        self.place_of(path::steps(path))
     }
 
     /// [`Node::span_of`] for a path in steps.
     pub fn place(&self, steps: &[Step]) -> Place {
+        self.place_of(steps.iter().map(StepRef::from))
+    }
+
+    fn place_of<'p>(&self, mut steps: impl Iterator<Item = StepRef<'p>>) -> Place {
         let mut place = Place {
             key: None,
             value: self.span,
             missing: 0,
         };
         let mut node = self;
-        for (done, step) in steps.iter().enumerate() {
+        while let Some(step) = steps.next() {
             let Some((key, next)) = node.step(step) else {
-                place.missing = steps.len() - done;
+                place.missing = 1 + steps.count();
                 break;
             };
             place.key = key;
@@ -226,18 +230,18 @@ impl Node {
         place
     }
 
-    fn step(&self, step: &Step) -> Option<(Option<Span>, &Node)> {
+    fn step(&self, step: StepRef<'_>) -> Option<(Option<Span>, &Node)> {
         match (&self.value, step) {
-            (Value::Map(map), Step::Key(key)) => {
+            (Value::Map(map), StepRef::Key(key)) => {
                 let entry = map.get_case_insensitive(key)?;
                 Some((Some(entry.key_span), &entry.value))
             }
             // `data[0]` may name a key that looks like a number.
-            (Value::Map(map), Step::Index(index)) => {
+            (Value::Map(map), StepRef::Index(index)) => {
                 let entry = map.get(&index.to_string())?;
                 Some((Some(entry.key_span), &entry.value))
             }
-            (Value::Seq(items), Step::Index(index)) => items.get(*index).map(|node| (None, node)),
+            (Value::Seq(items), StepRef::Index(index)) => items.get(index).map(|node| (None, node)),
             (
                 Value::Seq(_)
                 | Value::Null
@@ -246,8 +250,21 @@ impl Node {
                 | Value::UInt(_)
                 | Value::Float(_)
                 | Value::String(_),
-                Step::Key(_) | Step::Index(_),
+                StepRef::Key(_) | StepRef::Index(_),
             ) => None,
+        }
+    }
+
+    /// Visits all texts that are values, in order. Depth is bounded by that of the reader.
+    pub fn each_text<'n>(&'n self, visit: &mut dyn FnMut(&'n str)) {
+        match &self.value {
+            Value::String(text) => visit(text),
+            Value::Seq(items) => items.iter().for_each(|item| item.each_text(visit)),
+            Value::Map(map) => map
+                .entries
+                .iter()
+                .for_each(|entry| entry.value.each_text(visit)),
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::UInt(_) | Value::Float(_) => {}
         }
     }
 
@@ -258,7 +275,11 @@ impl Node {
             Value::Bool(value) => (*value).into(),
             Value::Int(value) => (*value).into(),
             Value::UInt(value) => (*value).into(),
-            Value::Float(value) => float_to_json(*value),
+            Value::Float(value) => match Number::of(*value) {
+                Number::Int(value) => value.into(),
+                Number::UInt(value) => value.into(),
+                Number::Float(value) => value.into(),
+            },
             Value::String(text) => text.as_str().into(),
             Value::Seq(items) => items.iter().map(Node::to_json).collect(),
             Value::Map(map) => {
@@ -272,17 +293,28 @@ impl Node {
     }
 }
 
-/// Go writes a float under 1e21 without exponent, so that its reader takes a whole one as an integer.
-fn float_to_json(value: f64) -> serde_json::Value {
-    if value.fract() == 0.0 && value.abs() < 1e21 {
-        // The shortest digits, padded with zeros, as Go writes them; not the exact value.
-        let digits = value.to_string();
-        if let Ok(whole) = digits.parse::<i64>() {
-            return whole.into();
+/// What JSON makes of a float.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    Int(i64),
+    /// Only above `i64::MAX`.
+    UInt(u64),
+    Float(f64),
+}
+
+impl Number {
+    /// Go writes a float under 1e21 without exponent, so that its reader takes a whole one as an integer.
+    pub fn of(value: f64) -> Self {
+        if value.fract() == 0.0 && value.abs() < 1e21 {
+            // The shortest digits, padded with zeros, as Go writes them; not the exact value.
+            let digits = value.to_string();
+            if let Ok(whole) = digits.parse() {
+                return Number::Int(whole);
+            }
+            if let Ok(whole) = digits.parse() {
+                return Number::UInt(whole);
+            }
         }
-        if let Ok(whole) = digits.parse::<u64>() {
-            return whole.into();
-        }
+        Number::Float(value)
     }
-    value.into()
 }

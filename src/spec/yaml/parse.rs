@@ -77,6 +77,7 @@ struct Reader<'t, 'b> {
     /// End of the last thing that was read.
     read_to: usize,
     json: bool,
+    has_tabs: bool,
     raw: Raw<'t>,
     open: Vec<Open>,
     anchors: BTreeMap<usize, Id>,
@@ -95,6 +96,7 @@ pub(super) fn parse<'t>(text: &'t str, base: usize, json: bool, budget: &mut usi
         lead,
         read_to: base,
         json,
+        has_tabs: memchr::memchr(b'\t', stripped.as_bytes()).is_some(),
         raw: Raw::default(),
         open: Vec::new(),
         anchors: BTreeMap::new(),
@@ -254,7 +256,7 @@ impl<'t> Reader<'t, '_> {
 
     /// Tabs between the start of a line and its first token, which only the indentation may take.
     fn refuse_tab_indent(&self, span: Range) -> Result<(), Failure> {
-        if self.open.last().is_some_and(|open| !open.block) {
+        if !self.has_tabs || self.open.last().is_some_and(|open| !open.block) {
             return Ok(());
         }
         let before = self
@@ -416,6 +418,12 @@ impl<'t> Reader<'t, '_> {
 
     /// The reference's reader refuses these anywhere, also in comments.
     fn refuse_control_characters(&self) -> Result<(), Failure> {
+        // In blocks, which the compiler makes fast. Most texts end here.
+        let is_plain = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~');
+        let are_plain = |block: &[u8]| block.iter().fold(true, |all, byte| all & is_plain(byte));
+        if self.text.as_bytes().chunks(64).all(are_plain) {
+            return Ok(());
+        }
         let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..);
         match self.text.char_indices().find(|(_, c)| !allowed(*c)) {
             None => Ok(()),

@@ -49,32 +49,66 @@ impl Place {
     }
 }
 
+/// A step of a path that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepRef<'p> {
+    Key(&'p str),
+    /// From 0.
+    Index(usize),
+}
+
+impl<'p> From<&'p Step> for StepRef<'p> {
+    fn from(step: &'p Step) -> Self {
+        match step {
+            Step::Key(key) => StepRef::Key(key),
+            Step::Index(index) => StepRef::Index(*index),
+        }
+    }
+}
+
+impl From<StepRef<'_>> for Step {
+    fn from(step: StepRef<'_>) -> Self {
+        match step {
+            StepRef::Key(key) => Step::Key(key.to_owned()),
+            StepRef::Index(index) => Step::Index(index),
+        }
+    }
+}
+
 /// Reads a path. Names in brackets are keys (quotes around them are dropped), numbers are indices.
 /// Any text is a path; empty steps are left out.
 pub fn parse(path: &str) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let mut rest = path;
-    while let Some(first) = rest.chars().next() {
-        match first {
-            '.' => rest = rest.get(1..).unwrap_or_default(),
-            '[' => {
-                let inner = rest.get(1..).unwrap_or_default();
+    steps(path).map(Step::from).collect()
+}
+
+/// [`parse`], step by step.
+pub fn steps(path: &str) -> impl Iterator<Item = StepRef<'_>> {
+    let mut rest = path.trim_start_matches('.');
+    std::iter::from_fn(move || {
+        let (step, after) = match rest.strip_prefix('[') {
+            Some(inner) => {
                 let end = inner.find(']').unwrap_or(inner.len());
                 let name = inner.get(..end).unwrap_or_default();
-                rest = inner.get(end + 1..).unwrap_or_default();
-                steps.push(match name.parse() {
-                    Ok(index) => Step::Index(index),
-                    Err(_) => Step::Key(name.trim_matches(['"', '\'']).to_owned()),
-                });
+                let after = inner.get(end + 1..).unwrap_or_default();
+                let step = match name.parse() {
+                    Ok(index) => StepRef::Index(index),
+                    Err(_) => StepRef::Key(name.trim_matches(['"', '\''])),
+                };
+                (step, after)
             }
-            _ => {
-                let end = rest.find(['.', '[']).unwrap_or(rest.len());
-                steps.push(Step::Key(rest.get(..end).unwrap_or_default().to_owned()));
-                rest = rest.get(end..).unwrap_or_default();
+            None if rest.is_empty() => return None,
+            None => {
+                let end = rest
+                    .bytes()
+                    .position(|byte| matches!(byte, b'.' | b'['))
+                    .unwrap_or(rest.len());
+                let (key, after) = rest.split_at_checked(end)?;
+                (StepRef::Key(key), after)
             }
-        }
-    }
-    steps
+        };
+        rest = after.trim_start_matches('.');
+        Some(step)
+    })
 }
 
 #[cfg(test)]

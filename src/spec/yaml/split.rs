@@ -40,7 +40,7 @@ pub(super) fn split(text: &str) -> Vec<Chunk> {
                 splitter.ended_at = Some(end);
                 splitter.only_prefix = true;
             }
-        } else if !is_prefix(content) {
+        } else if splitter.only_prefix && !is_prefix(content) {
             splitter.only_prefix = false;
         }
         offset = end;

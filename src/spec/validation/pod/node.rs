@@ -72,13 +72,12 @@ impl<'a> Node<'a> {
 
     /// The objects of a list, each at its index.
     pub fn items(&self, name: &str) -> Vec<Node<'a>> {
+        let Some(items) = self.get(name).and_then(Value::as_array) else {
+            return Vec::new();
+        };
         let path = self.path(name);
-        let items = self
-            .get(name)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
         items
+            .iter()
             .enumerate()
             .filter_map(|(i, item)| Some(Node::new(item.as_object()?, path.index(i))))
             .collect()
