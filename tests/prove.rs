@@ -31,7 +31,7 @@ fn objects(text: &str) -> Vec<Value> {
     let mut objects: Vec<Value> = bundle
         .objects()
         .iter()
-        .map(|object| object.json.clone())
+        .map(|object| object.json().clone())
         .collect();
     if objects.iter().all(|object| object["kind"] != "Rollout") {
         let template = objects[0]["metadata"]["name"].clone();
