@@ -200,6 +200,10 @@ impl<'s> Findings<'s> {
         });
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Finding> {
+        self.found.iter()
+    }
+
     /// Takes out findings that shall not be shown.
     pub(super) fn retain(&mut self, keep: impl FnMut(&Finding) -> bool) {
         self.found.retain(keep);

@@ -15,6 +15,7 @@ mod fingerprint;
 pub mod fixes;
 pub mod output;
 pub mod rendered;
+mod repeated;
 mod rule;
 pub mod rules;
 mod settings;
@@ -66,6 +67,7 @@ pub fn lint(
             findings.finish_rule(before);
         }
     }
+    repeated::leave_out(&mut findings);
     findings.override_levels(sources);
     suppress::apply(&context, &mut findings);
     Report {

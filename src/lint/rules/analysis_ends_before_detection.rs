@@ -1,7 +1,7 @@
 //! `analysis-ends-before-detection`.
 
 use crate::lint::context::{AnalysisPlace, AnalysisUse, Context, RolloutView};
-use crate::lint::facts::schedule::{Length, Schedule, Stretch, analysis_length};
+use crate::lint::facts::schedule::{Length, Schedule, Stretch, analysis_length, metric_length};
 use crate::lint::{Confidence, Findings, Rule};
 use crate::source::Severity;
 use crate::time::Duration;
@@ -179,13 +179,43 @@ fn check_rollout(
     };
     findings
         .report(rollout.object, path, message)
-        .help("add an analysis step at this weight, or leave `count` out of the background analysis: it is ended with the rollout")
+        .help(advice(schedule, analysis, last, end))
         .confidence(if time <= begin {
             Confidence::High
         } else {
             Confidence::Low
         })
         .related(rollout.span_of(&analysis.path), what);
+}
+
+/// What to change, with the number that lasts until `end`.
+fn advice(schedule: &Schedule, analysis: &AnalysisUse<'_>, last: Stretch, end: Duration) -> String {
+    let step = format!("an analysis step behind step {}", last.to.saturating_sub(1));
+    let AnalysisPlace::Background { starting_step } = analysis.place else {
+        return format!("add {step}, or let an analysis run beside the steps, without `count`");
+    };
+    let longest = analysis.metrics.iter().max_by_key(|it| metric_length(it));
+    let Some(metric) = longest else {
+        return format!("add {step}");
+    };
+    let name = &metric.metric.name;
+    let Some(interval) = metric.interval().filter(|it| *it > Duration::ZERO) else {
+        return format!(
+            "metric `{name}` is measured once: set `interval: 1m` without `count`, and the analysis goes on until the rollout has ended; or add {step}"
+        );
+    };
+    let started = schedule.known_time(0, starting_step) + metric.initial_delay();
+    let between = interval.as_millis().max(1);
+    let missing = (end - started).as_millis().max(0);
+    // The first one comes at the start, and the last one not before the end.
+    let count = missing / between + i64::from(missing % between > 0) + 1;
+    let present = metric
+        .metric
+        .effective_count()
+        .map_or(1, |count| count.int_value());
+    format!(
+        "raise `count` of metric `{name}` from {present} to {count}, or leave it out: a background analysis is ended with the rollout; or add {step}"
+    )
 }
 
 /// When an analysis has ended at the latest, from the start of the steps; `None` where it may go

@@ -134,8 +134,22 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
             if argument.origin != ArgumentOrigin::Missing {
                 continue;
             }
+            // As the controller names the place.
+            let place = match analysis.place {
+                AnalysisPlace::Experiment { analysis: _ } => analysis.path.clone(),
+                AnalysisPlace::Background { starting_step: _ }
+                | AnalysisPlace::Step { step: _ }
+                | AnalysisPlace::PrePromotion
+                | AnalysisPlace::PostPromotion
+                | AnalysisPlace::ExperimentStep {
+                    step: _,
+                    analysis: _,
+                }
+                | AnalysisPlace::Run
+                | AnalysisPlace::Alone => format!("{}.templates", analysis.path),
+            };
             let message = format!(
-                "argument `{}` gets no value: args.{} was not resolved",
+                "{place}: argument `{}` gets no value: args.{} was not resolved",
                 argument.name, argument.name
             );
             let args = format!("{}.args", analysis.path);

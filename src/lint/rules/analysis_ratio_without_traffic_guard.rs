@@ -18,7 +18,8 @@ Prometheus metrics whose query divides by something that is zero without traffic
 comes out is judged Failed or Successful and nothing in the query or the conditions provides for it.
 The query is run over series on which nothing happens. Nothing is found where a filter (`> 0`), another
 denominator or a condition with `isNaN` handles it, and where NaN is an error or inconclusive, as it is
-with both conditions.",
+with both conditions. Where NaN passes, `nan-passes` weighs it; here it is then only noted which
+denominator it comes from.",
     hurts: "
 0/0 is no number: every comparison with it is false. At night, on a small share of the traffic or
 right after the start the metric fails a healthy version, or lets a broken one pass, for no reason
@@ -145,6 +146,10 @@ fn report(
             evaluated.join(", "),
             outcome.phase,
         ));
+    // That it passes is the danger of `nan-passes`; this only says where it comes from.
+    if outcome.phase == AnalysisPhase::Successful {
+        finding.severity(Severity::Info);
+    }
     if let Some(edits) = guard(context, span, query, denominator) {
         finding.fix(
             Applicability::Unsafe,
