@@ -31,7 +31,7 @@ impl PodTemplate {
     }
 
     /// The digest that `compute` gives of the object; see [`Shared::digest`].
-    pub fn digest(&self, compute: impl FnOnce(&Map<String, Value>) -> u64) -> u64 {
+    pub fn digest(&self, compute: impl FnOnce(&Map<String, Value>) -> u32) -> u32 {
         self.0.digest(compute)
     }
 

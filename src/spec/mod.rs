@@ -13,6 +13,7 @@ pub mod kubernetes;
 pub mod meta;
 pub mod metric_provider;
 pub mod object_key;
+pub(crate) mod quantity;
 pub mod rollout;
 pub mod rollout_status;
 pub mod schema;

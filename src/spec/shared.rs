@@ -14,7 +14,7 @@ pub struct Shared<T>(Arc<Content<T>>);
 #[derive(Default)]
 struct Content<T> {
     value: T,
-    digest: OnceLock<u64>,
+    digest: OnceLock<u32>,
 }
 
 impl<T: Clone> Clone for Content<T> {
@@ -35,7 +35,7 @@ impl<T> From<T> for Content<T> {
 impl<T> Shared<T> {
     /// The digest that `compute` gives; it is asked once for all copies, so that every caller has
     /// to mean the same function.
-    pub fn digest(&self, compute: impl FnOnce(&T) -> u64) -> u64 {
+    pub fn digest(&self, compute: impl FnOnce(&T) -> u32) -> u32 {
         *self.0.digest.get_or_init(|| compute(&self.0.value))
     }
 }
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_change_leaves_copies_and_their_digest_alone() {
-        let length = |text: &String| text.len() as u64;
+        let length = |text: &String| text.len() as u32;
         let one = Shared::from("abc".to_owned());
         let mut two = one.clone();
         assert_eq!(two.digest(length), 3);

@@ -2,7 +2,7 @@
 
 use super::shape::{ObjectShape, Shape, Unique};
 use crate::source::Span;
-use crate::spec::validation::is_quantity;
+use crate::spec::quantity::is_quantity;
 use crate::spec::yaml::{Entry, Map, Node, Step, Value, path};
 use crate::time::Timestamp;
 

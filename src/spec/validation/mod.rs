@@ -23,7 +23,6 @@ pub use analysis::{
 };
 pub use experiment::{validate_experiment, validate_experiment_analyses};
 pub use field::{FieldError, FieldErrorKind};
-pub(crate) use pod::is_quantity;
 pub use pod::validate_replica_set_template;
 pub use referenced::validate_rollout_references;
 pub use references::{

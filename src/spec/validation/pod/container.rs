@@ -8,11 +8,11 @@ use super::node::{Node, invalid_each};
 use super::probe::{
     validate_lifecycle, validate_liveness_probe, validate_readiness_probe, validate_startup_probe,
 };
-use super::quantity::Quantity;
 use super::resources::validate_requirements;
 use super::security::validate_container_security;
 use super::spec::PodContext;
 use super::volume_mount::{validate_volume_devices, validate_volume_mounts};
+use crate::spec::quantity::Quantity;
 use crate::spec::validation::field::{FieldError, Path};
 use crate::spec::validation::syntax;
 

@@ -9,15 +9,12 @@
 mod container;
 mod node;
 mod probe;
-mod quantity;
 mod resources;
 mod scheduling;
 mod security;
 mod spec;
 mod volume;
 mod volume_mount;
-
-pub(crate) use quantity::is_quantity;
 
 use super::field::{FieldError, Path};
 use super::selector::validate_labels;

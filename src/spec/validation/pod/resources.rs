@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::node::{Node, invalid_each};
-use super::quantity::Quantity;
 use super::spec::PodContext;
+use crate::spec::quantity::Quantity;
 use crate::spec::validation::field::{FieldError, Path};
 use crate::spec::validation::syntax;
 

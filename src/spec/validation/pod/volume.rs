@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::container::{validate_field_ref, validate_pull_policy, validate_resource_field_ref};
 use super::node::{Node, invalid_each};
-use super::quantity::Quantity;
+use crate::spec::quantity::Quantity;
 use crate::spec::validation::field::{FieldError, Path};
 use crate::spec::validation::syntax;
 

@@ -10,7 +10,7 @@ const NANOS_PER_UNIT: i128 = 1_000_000_000;
 
 /// An amount, and the notation it is printed in. Compares by amount.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Quantity {
+pub(crate) struct Quantity {
     nanos: i128,
     notation: Notation,
 }
