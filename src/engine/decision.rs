@@ -104,8 +104,8 @@ pub enum Action {
     DeleteService {
         name: String,
     },
-    /// Point a service at the pods with this template hash (none: drop the hash from its
-    /// selector); `managed_by` is written as [`super::MANAGED_BY_ANNOTATION`] where given.
+    /// Point a service at the pods with this template hash (none: drop the hash from its selector, and
+    /// the annotation); `managed_by` is written as [`super::MANAGED_BY_ANNOTATION`] where given.
     SelectService {
         name: String,
         hash: Option<String>,

@@ -23,6 +23,7 @@ use super::redact::SecretBook;
 use super::signals::{Listener, Signals, lock};
 use super::watch::Watches;
 use crate::engine::objects::{Kind, Object, ObjectRef};
+use crate::engine::rollout::release_services;
 use crate::spec::rollout::Rollout;
 use crate::time::Timestamp;
 
@@ -249,18 +250,22 @@ impl Controller {
         }
         if let Object::Rollout(rollout) = object {
             lock(&self.announced).remove(&rollout.metadata.uid);
-            self.release(reference.clone(), rollout);
+            self.release_of(reference.clone(), rollout);
         }
     }
 
-    /// Takes the routers of a Rollout that is gone back to where they are without it.
-    fn release(self: &Arc<Self>, object: ObjectRef, rollout: Arc<Rollout>) {
+    /// Takes the routers and services of a Rollout that is gone back to where they are without it.
+    fn release_of(self: &Arc<Self>, object: ObjectRef, rollout: Arc<Rollout>) {
         let routing = rollout.spec.strategy.canary.as_ref();
-        if routing.is_none_or(|canary| canary.traffic_routing.is_none()) {
+        let is_routed = routing.is_some_and(|canary| canary.traffic_routing.is_some());
+        let has_services = lock(&self.cache)
+            .place(&object.namespace)
+            .is_some_and(|place| !release_services(&object.name, &place.observed).is_empty());
+        if !is_routed && !has_services {
             return;
         }
         let controller = self.clone();
-        tokio::spawn(async move { controller.release_routers(&object, &rollout).await });
+        tokio::spawn(async move { controller.release(&object, &rollout).await });
     }
 
     fn wake(&self, objects: &[ObjectRef]) {

@@ -65,18 +65,6 @@ pub fn steps(place: &Place, object: &ObjectRef, actions: Vec<Action>) -> Vec<Ste
     planner.steps
 }
 
-/// The writes for changes of routers' objects alone.
-pub fn router_steps(place: &Place, namespace: &str, changes: Vec<Change>) -> Vec<Step> {
-    let mut planner = Planner {
-        place,
-        namespace,
-        written: BTreeMap::new(),
-        steps: Vec::new(),
-    };
-    planner.change_routers(changes);
-    planner.steps
-}
-
 /// The write of a status that differs; `old` and `new` are whole status objects.
 pub fn status_write(target: &ObjectRef, version: &str, old: &Value, new: &Value) -> Option<Write> {
     let patch = json!({ "status": merge_patch(old, new)? });

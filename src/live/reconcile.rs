@@ -17,7 +17,7 @@ use super::redact::{Redactor, secrets_of_run};
 use super::signals::{Listener, lock};
 use crate::engine::analysis::{self, MeasurementAnswer};
 use crate::engine::objects::{Kind, Object, ObjectRef};
-use crate::engine::rollout::{conditions, messages, phase};
+use crate::engine::rollout::{conditions, messages, phase, release_services};
 use crate::engine::{Action, Decision, Event, experiment, rollout};
 use crate::routers;
 use crate::sim::DecisionRecord;
@@ -401,8 +401,8 @@ impl Controller {
         self.settle(object, &rest.metadata, outcome).await
     }
 
-    /// Takes the routers of a Rollout that is gone back to where they are without it.
-    pub(super) async fn release_routers(self: Arc<Self>, object: &ObjectRef, rollout: &Rollout) {
+    /// Takes the routers and services of a Rollout that is gone back to where they are without it.
+    pub(super) async fn release(self: Arc<Self>, object: &ObjectRef, rollout: &Rollout) {
         const ATTEMPTS: u32 = 5;
         for attempt in 0..ATTEMPTS {
             // One that has only moved to another instance of the controller keeps its routers.
@@ -410,7 +410,7 @@ impl Controller {
                 Ok(false) => {}
                 Ok(true) => return,
                 Err(error) => {
-                    tracing::warn!(object = %object, %error, "its routers are not released yet");
+                    tracing::warn!(object = %object, %error, "its routers and services are not released yet");
                     tokio::time::sleep(StdDuration::from_millis(50 << attempt)).await;
                     continue;
                 }
@@ -421,7 +421,10 @@ impl Controller {
                     return;
                 };
                 let (_, writing, _) = routers::release(rollout, &place.observed.others);
-                plan::router_steps(place, &object.namespace, writing.changes)
+                let changes = writing.changes;
+                let mut actions = vec![Action::ChangeRouters { changes }];
+                actions.extend(release_services(&object.name, &place.observed));
+                plan::steps(place, object, actions)
             };
             if self.options.dry_run {
                 return report(object, &steps, None, &[]);
@@ -437,7 +440,7 @@ impl Controller {
             match done {
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::warn!(object = %object, %error, "its routers are not released yet");
+                    tracing::warn!(object = %object, %error, "its routers and services are not released yet");
                     tokio::time::sleep(StdDuration::from_millis(50 << attempt)).await;
                 }
             }

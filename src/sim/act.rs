@@ -30,7 +30,7 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             Command::Apply { namespace, object } => self.apply(&namespace, object, observer),
             Command::Delete { object } => {
                 if object.kind == Kind::Rollout {
-                    self.release_routers(&object, observer)?;
+                    self.release(&object, observer)?;
                 }
                 let written = self
                     .store

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::engine::rollout::release_services;
 use crate::engine::{
     Action, MANAGED_BY_ANNOTATION, ObjectKey, POD_TEMPLATE_HASH_LABEL, RolloutPatch, Split,
 };
@@ -235,8 +236,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         written
     }
 
-    /// What the controller does to the objects of routers when it sees a Rollout go.
-    pub(super) fn release_routers(
+    /// What the controller does to the objects of routers and to services when it sees a Rollout go.
+    pub(super) fn release(
         &mut self,
         object: &ObjectRef,
         observer: &mut dyn Observer,
@@ -248,7 +249,11 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             return Ok(());
         };
         let (_, writing, _) = routers::release(rollout, &place.observed.others);
-        self.change_router_objects(&object.namespace, writing.changes, observer)
+        let services = release_services(&object.name, &place.observed);
+        self.change_router_objects(&object.namespace, writing.changes, observer)?;
+        services
+            .into_iter()
+            .try_for_each(|action| self.carry_out(object, action, observer))
     }
 
     fn change_router_objects(
@@ -371,7 +376,10 @@ pub(crate) fn select(service: &mut Service, hash: Option<String>, managed_by: Op
     let selector = &mut service.spec.selector;
     match hash {
         Some(hash) => selector.insert(POD_TEMPLATE_HASH_LABEL.into(), hash),
-        None => selector.remove(POD_TEMPLATE_HASH_LABEL),
+        None => {
+            service.metadata.annotations.remove(MANAGED_BY_ANNOTATION);
+            selector.remove(POD_TEMPLATE_HASH_LABEL)
+        }
     };
     if let Some(name) = managed_by {
         service

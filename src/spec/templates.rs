@@ -117,7 +117,7 @@ pub fn resolve_arguments(
     }
     let values = argument_values(arguments)?;
     // Asked once for all copies of the list.
-    let has_placeholder = metrics.digest(|metrics| u64::from(metrics.iter().any(has_placeholder)));
+    let has_placeholder = metrics.digest(|metrics| u32::from(metrics.iter().any(has_placeholder)));
     if has_placeholder == 0 {
         return Ok(metrics.clone());
     }

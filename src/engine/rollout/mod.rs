@@ -45,6 +45,7 @@ use crate::spec::rollout_status::{RolloutConditionType, RolloutStatus};
 use crate::time::{Duration, Timestamp};
 
 use context::Context;
+pub use services::release_services;
 
 /// Decides what to do for a rollout, given what is observed in its namespace.
 ///
@@ -77,6 +78,7 @@ pub fn decide(rollout: &Rollout, observed: &Observed, now: Timestamp) -> Decisio
 impl Context<'_> {
     fn reconcile(&mut self) {
         self.release_removed_routers();
+        self.release_removed_services();
         if self.new.is_none() {
             self.create_new_set();
             return;

@@ -6,6 +6,8 @@ use crate::spec::kubernetes::Service;
 use super::context::Context;
 use super::pause::halt_reason;
 use super::replicas;
+use crate::engine::Observed;
+use crate::spec::rollout::Rollout;
 
 /// The pod template hash in a service's selector, "" where there is none.
 pub(super) fn selected_hash(service: &Service) -> &str {
@@ -16,7 +18,57 @@ pub(super) fn selected_hash(service: &Service) -> &str {
         .map_or("", String::as_str)
 }
 
+/// What to do for the services of a rollout when it is gone: they choose pods of all revisions again.
+/// Source: `syncService` of the reference's service controller.
+pub fn release_services(rollout: &str, observed: &Observed) -> Vec<Action> {
+    released(rollout, observed, &[])
+}
+
+/// Releases the services that the rollout manages, except these.
+fn released(rollout: &str, observed: &Observed, kept: &[&str]) -> Vec<Action> {
+    let is_left = |service: &Service| {
+        let owner = service.metadata.annotations.get(MANAGED_BY_ANNOTATION);
+        owner.is_some_and(|owner| owner == rollout) && !selected_hash(service).is_empty()
+    };
+    observed
+        .services
+        .iter()
+        .filter(|(name, service)| is_left(service) && !kept.contains(&name.as_str()))
+        .map(|(name, _)| Action::SelectService {
+            name: name.clone(),
+            hash: None,
+            managed_by: None,
+        })
+        .collect()
+}
+
+/// The services that a rollout names; "" among them means nothing.
+fn named_services(rollout: &Rollout) -> Vec<&str> {
+    let mut names = Vec::new();
+    if let Some(blue_green) = &rollout.spec.strategy.blue_green {
+        names.extend([&blue_green.active_service, &blue_green.preview_service]);
+    }
+    if let Some(canary) = &rollout.spec.strategy.canary {
+        names.extend([&canary.stable_service, &canary.canary_service]);
+        if let Some(pair) = &canary.ping_pong {
+            names.extend([&pair.ping_service, &pair.pong_service]);
+        }
+    }
+    names.into_iter().map(String::as_str).collect()
+}
+
 impl Context<'_> {
+    /// Leaves services that the rollout named before and names no more.
+    pub(super) fn release_removed_services(&mut self) {
+        let owner = &self.rollout.metadata.name;
+        for action in released(owner, self.observed, &named_services(&self.rollout)) {
+            if let Action::SelectService { name, .. } = &action {
+                self.reason(format!("service {name} is not named any more: it is left"));
+            }
+            self.act(action);
+        }
+    }
+
     /// Points a service at a hash, unless it is there already, and marks it as managed.
     pub(super) fn select(&mut self, name: &str, hash: &str) {
         let Some(service) = self.service(name) else {
