@@ -98,6 +98,24 @@ impl Router for Istio {
         Ok(writing)
     }
 
+    /// The subsets are left as their user wrote them, as by the reference's Istio controller.
+    fn release(
+        &self,
+        rollout: &Rollout,
+        objects: &Objects,
+        split: &Split,
+    ) -> Result<Writing, Refusal> {
+        let mut writing = Writing::default();
+        if let Some(mesh) = Mesh::of(rollout, objects, split)? {
+            for mut service in mesh.virtual_services(objects)? {
+                service.set_managed_routes(&mesh, &mut writing)?;
+                service.set_weights(&mesh, &mut writing)?;
+            }
+            mesh.leave_rule(&mut writing);
+        }
+        Ok(writing)
+    }
+
     fn clear_routes(&self, rollout: &Rollout, objects: &Objects) -> Result<Writing, Refusal> {
         let mut writing = Writing::default();
         let no_routes = Split::default();
@@ -255,6 +273,38 @@ impl<'a> Mesh<'a> {
             Role::Kept
         } else {
             Role::Foreign
+        }
+    }
+
+    /// Takes out of the destination rule what was put there.
+    fn leave_rule(&self, writing: &mut Writing) {
+        let Some((rule, key, object)) = &self.rule else {
+            return;
+        };
+        let own = [
+            rule.canary_subset_name.as_str(),
+            rule.stable_subset_name.as_str(),
+        ];
+        let mut changed = (*object).clone();
+        let annotations = changed.pointer_mut("/metadata/annotations");
+        if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+            annotations.remove(MANAGED_BY_ANNOTATION);
+        }
+        let subsets = changed.pointer_mut("/spec/subsets");
+        if let Some(subsets) = subsets.and_then(Value::as_array_mut) {
+            subsets.retain(|subset| own.contains(&name_of(subset)) || !is_of_experiment(subset));
+            for subset in subsets {
+                let labels = subset.get_mut("labels").and_then(Value::as_object_mut);
+                if let Some(labels) = labels {
+                    labels.remove(POD_TEMPLATE_HASH_LABEL);
+                }
+            }
+        }
+        if changed != **object {
+            writing.changes.push(Change::Update {
+                key: key.clone(),
+                object: changed,
+            });
         }
     }
 
