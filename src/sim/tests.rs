@@ -255,6 +255,37 @@ fn a_controller_that_was_down_goes_on_where_it_was() {
     assert_eq!(case.phase(), "Healthy");
 }
 
+/// The reference's service controller does so, too (its end-to-end test TestBlueGreenToCanary).
+#[test]
+fn a_service_that_is_left_chooses_all_revisions_again() {
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
+        "spec": {"selector": {"app": "demo"}, "ports": [{"port": 80}]}
+    });
+    let blue_green = rollout(json!({"blueGreen": {"activeService": "web"}}));
+    let demo = || ObjectRef::new(Kind::Rollout, "ns", "demo");
+    let to_canary = json!({"spec": {"strategy": {"blueGreen": null, "canary": {}}}});
+    for leave in [
+        Command::Patch {
+            object: demo(),
+            patch: to_canary,
+        },
+        Command::Delete { object: demo() },
+    ] {
+        let mut case = Case::new(&[service.clone(), blue_green.clone()], quick());
+        let look = |case: &Case| {
+            let service = &case.simulation.world().observed("ns").unwrap().services["web"];
+            let marks = service.metadata.annotations.len();
+            (service.spec.selector.len(), marks)
+        };
+        case.run(5);
+        assert_eq!(look(&case), (2, 1));
+        case.act(leave);
+        case.run(5);
+        assert_eq!(look(&case), (1, 0));
+    }
+}
+
 #[test]
 fn refused_writes_are_tried_again() {
     let mut case = Case::new(&[timed_canary()], quick());
