@@ -76,3 +76,13 @@ fn difference_comment() {
     let arguments = ["diff", "old", "new", "--runs", "40", "--format", "markdown"];
     is_as_committed("diff-checkout.md", &arguments);
 }
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimization")]
+fn tuning_page() {
+    let arguments = "tune old --runs 40 --budget 1000 --format html";
+    is_as_committed(
+        "tune-checkout.html",
+        &arguments.split(' ').collect::<Vec<_>>(),
+    );
+}

@@ -19,8 +19,8 @@ use crate::source::Sources;
 use crate::whatif::gates::{Gate, quantities};
 use crate::whatif::vary::{find, parse_values, parse_variation};
 use crate::whatif::{
-    Axis, Dimension, Effort, Release, Releases, Summary, Variant, evaluate, hints, releases,
-    sensitivity, sweep, typical_run,
+    Axis, Dimension, Effort, Release, Releases, Summary, Variant, evaluate, hints,
+    notes_on_answers, releases, sensitivity, sweep, typical_run,
 };
 
 use super::{Outcome, input, print, simulate, traces};
@@ -221,6 +221,12 @@ fn study(
         Some(tried)
     };
     notes.extend(hints(objects, &both.bad.scenario, &found.healthy));
+    let played = Variant {
+        objects,
+        scenario: &both.healthy.scenario,
+        traces,
+    };
+    notes.extend(notes_on_answers(played, seed)?);
     if crew.is_stopped() {
         notes.push("ended early: the figures are of the runs that were done".to_owned());
     }

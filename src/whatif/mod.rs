@@ -47,7 +47,7 @@ pub use hints::hints;
 pub use pairs::{Change, Changes, Pairs};
 pub use releases::{Release, Releases, altered, releases, with_requests};
 pub use row::{Ending, Row};
-pub use runs::{Effort, Tallies, Variant, play_all, run_seed, typical_run};
+pub use runs::{Effort, Tallies, Variant, notes_on_answers, play_all, run_seed, typical_run};
 pub use share::{Share, Z95, wilson};
 pub use suggestions::{Sensitivity, Suggestion, Worth, sensitivity};
 pub use summary::{Summary, Tally};

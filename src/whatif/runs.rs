@@ -152,3 +152,13 @@ pub fn typical_run(variant: Variant<'_>, summary: &Summary, seed: u64) -> Result
     let run = (0..TYPICAL_OF).min_by_key(distance).unwrap_or(0);
     Ok(prepared.play(run_seed(seed, run)))
 }
+
+/// What the reader should know of how the metrics of the first run were answered, such as queries that
+/// find no data.
+///
+/// # Errors
+/// See [`Prepared::new`].
+pub fn notes_on_answers(variant: Variant<'_>, seed: u64) -> Result<Vec<String>, String> {
+    let prepared = Prepared::new(variant.objects, variant.scenario, variant.traces)?;
+    Ok(prepared.play(run_seed(seed, 0)).notes)
+}
