@@ -123,11 +123,11 @@ impl LabelSelectorRequirement {
     }
 }
 
-/// A number, or a string that may be a percentage.
+/// A number of 32 bits, or a string that may be a percentage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum IntOrString {
-    Int(i64),
+    Int(i32),
     String(String),
 }
 
@@ -136,7 +136,7 @@ impl IntOrString {
     /// 64 bits.
     pub fn int_value(&self) -> i64 {
         match self {
-            IntOrString::Int(value) => *value,
+            IntOrString::Int(value) => i64::from(*value),
             IntOrString::String(text) => {
                 text.parse()
                     .unwrap_or_else(|error: ParseIntError| match error.kind() {
@@ -157,7 +157,7 @@ impl IntOrString {
     /// A string that is no integer after removing `%`, or a result beyond 32 bits.
     pub fn scaled(&self, total: i32, round_up: bool) -> Result<i32, String> {
         let value = match self {
-            IntOrString::Int(value) => *value,
+            IntOrString::Int(value) => return Ok(*value),
             IntOrString::String(text) => {
                 let percent = parse_go_int(&text.replace('%', "")).map_err(|reason| {
                     let text = quote(text);
@@ -192,8 +192,8 @@ impl fmt::Display for IntOrString {
     }
 }
 
-impl From<i64> for IntOrString {
-    fn from(value: i64) -> Self {
+impl From<i32> for IntOrString {
+    fn from(value: i32) -> Self {
         IntOrString::Int(value)
     }
 }

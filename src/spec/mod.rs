@@ -9,6 +9,7 @@ pub mod edit;
 pub mod experiment;
 pub mod field_path;
 pub(crate) mod go_text;
+pub(crate) mod go_types;
 pub mod kubernetes;
 pub mod meta;
 pub mod metric_provider;

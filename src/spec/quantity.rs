@@ -38,12 +38,14 @@ pub(crate) fn is_quantity(text: &str) -> bool {
 }
 
 impl Quantity {
-    /// A number or a text such as `500m` or `1Gi`; `None` if it is none or beyond 64 bits.
+    /// A number or a text such as `500m` or `1Gi`; `None` if it is none or beyond 64 bits. Null is
+    /// zero, as Go reads it.
     pub fn from_json(value: &Value) -> Option<Self> {
         match value {
             Value::String(text) => Self::parse(text),
             Value::Number(number) => Self::parse(&number.to_string()),
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+            Value::Null => Self::parse("0"),
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
         }
     }
 

@@ -335,7 +335,7 @@ impl RolloutPause {
     pub fn duration_seconds(&self) -> i32 {
         let seconds = match &self.duration {
             None => 0,
-            Some(IntOrString::Int(seconds)) => *seconds,
+            Some(IntOrString::Int(seconds)) => i64::from(*seconds),
             Some(IntOrString::String(text)) => match text.parse::<i32>() {
                 Ok(seconds) => i64::from(seconds),
                 Err(_) => Duration::parse_go(text).map_or(-1, Duration::as_secs),

@@ -120,7 +120,7 @@ fn service_port(port: &Value) -> Option<ServicePort> {
             .unwrap_or_default()
             .to_owned(),
         port: number,
-        target_port: Some(IntOrString::Int(i64::from(number))),
+        target_port: Some(IntOrString::Int(number)),
         rest: rest.into_iter().collect(),
     })
 }

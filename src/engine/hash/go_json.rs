@@ -3,49 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 
+use crate::spec::go_types::{Kind, fields};
 use crate::spec::quantity::Quantity;
-
-const TYPES: &str = include_str!("go_types.txt");
 
 /// Deepest nesting that is written; no type of the API needs more.
 const MAX_DEPTH: usize = 64;
 
-#[derive(Debug)]
-struct Field {
-    name: &'static str,
-    kind: Kind,
-    /// Left out if empty.
-    is_optional: bool,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Text,
-    Flag,
-    Number,
-    Port,
-    Quantity,
-    Time,
-    Any,
-    Pointer(Box<Kind>),
-    List(Box<Kind>),
-    Map(Box<Kind>),
-    Object(&'static str),
-}
-
-/// Fields by the name of their type.
-type Types = BTreeMap<&'static str, Vec<Field>>;
-
 /// The text that Go makes of an object of a type of `go_types.txt`.
 pub(super) fn object(type_name: &str, value: &Map<String, Value>) -> String {
-    let mut writer = Writer {
-        types: types(),
-        text: String::new(),
-    };
+    let mut writer = Writer::default();
     writer.object(type_name, Some(value), 0);
     writer.text
 }
@@ -60,84 +29,35 @@ pub(super) fn list(type_name: &str, values: &[Value]) -> String {
     format!("[{}]", texts.join(","))
 }
 
-fn types() -> &'static Types {
-    static READ: OnceLock<Types> = OnceLock::new();
-    READ.get_or_init(|| {
-        let mut types = Types::new();
-        let mut name = "";
-        for line in TYPES.lines().filter(|line| !line.starts_with('#')) {
-            if !line.starts_with(' ') {
-                name = line;
-                continue;
-            }
-            let mut words = line.split_whitespace();
-            if let (Some(field), Some(kind)) = (words.next(), words.next()) {
-                types.entry(name).or_default().push(Field {
-                    name: field,
-                    kind: Kind::read(kind),
-                    is_optional: words.next().is_some(),
-                });
-            }
-        }
-        types
-    })
-}
-
-impl Kind {
-    fn read(text: &'static str) -> Self {
-        let boxed = |text| Box::new(Kind::read(text));
-        let inner = |open, close| text.strip_prefix(open)?.strip_suffix(close);
-        if let Some(target) = text.strip_prefix('*') {
-            return Kind::Pointer(boxed(target));
-        }
-        if let Some(items) = inner('[', ']') {
-            return Kind::List(boxed(items));
-        }
-        if let Some(values) = inner('{', '}') {
-            return Kind::Map(boxed(values));
-        }
-        match text {
-            "text" => Kind::Text,
-            "flag" => Kind::Flag,
-            "number" => Kind::Number,
-            "port" => Kind::Port,
-            "quantity" => Kind::Quantity,
-            "time" => Kind::Time,
-            "any" => Kind::Any,
-            name => Kind::Object(name),
-        }
-    }
-
-    /// Whether Go takes the value for empty. Values that are structures never are.
-    fn is_empty(&self, value: Option<&Value>) -> bool {
-        let Some(value) = value else {
-            return !matches!(self, Kind::Port | Kind::Quantity | Kind::Object(_));
-        };
-        match self {
-            Kind::Text => value.as_str() == Some(""),
-            Kind::Flag => value.as_bool() == Some(false),
-            Kind::Number => value.as_f64() == Some(0.0),
-            Kind::List(_) => value.as_array().is_some_and(Vec::is_empty),
-            Kind::Map(_) => value.as_object().is_some_and(Map::is_empty),
-            Kind::Port | Kind::Quantity | Kind::Time | Kind::Any => false,
-            Kind::Pointer(_) | Kind::Object(_) => false,
-        }
+/// Whether Go takes the value for empty. Values that are structures never are.
+fn is_empty(kind: &Kind, value: Option<&Value>) -> bool {
+    let Some(value) = value else {
+        return !matches!(kind, Kind::Port | Kind::Quantity | Kind::Object(_));
+    };
+    match kind {
+        Kind::Text => value.as_str() == Some(""),
+        Kind::Flag => value.as_bool() == Some(false),
+        Kind::Number | Kind::Number32 => value.as_f64() == Some(0.0),
+        Kind::List(_) => value.as_array().is_some_and(Vec::is_empty),
+        Kind::Map(_) => value.as_object().is_some_and(Map::is_empty),
+        Kind::Port | Kind::Quantity | Kind::Time | Kind::Any => false,
+        Kind::Pointer(_) | Kind::Object(_) => false,
     }
 }
 
+#[derive(Default)]
 struct Writer {
-    types: &'static Types,
     text: String,
 }
 
 impl Writer {
     fn object(&mut self, type_name: &str, value: Option<&Map<String, Value>>, depth: usize) {
         let mut separator = '{';
-        for field in self.types.get(type_name).into_iter().flatten() {
+        for field in fields(type_name) {
             let value = value
                 .and_then(|fields| fields.get(field.name))
                 .filter(|value| !value.is_null());
-            if field.is_optional && field.kind.is_empty(value) {
+            if field.is_optional && is_empty(&field.kind, value) {
                 continue;
             }
             self.text.push(separator);
@@ -181,7 +101,7 @@ impl Writer {
             (_, Some(value)) => self.any(value),
             (Kind::Text, None) => self.text.push_str("\"\""),
             (Kind::Flag, None) => self.text.push_str("false"),
-            (Kind::Number | Kind::Port, None) => self.text.push('0'),
+            (Kind::Number | Kind::Number32 | Kind::Port, None) => self.text.push('0'),
             (Kind::Quantity, None) => self.text.push_str("\"0\""),
             (Kind::Time | Kind::Any | Kind::Pointer(_) | Kind::List(_) | Kind::Map(_), None) => {
                 self.text.push_str("null")

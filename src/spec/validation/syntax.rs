@@ -105,6 +105,17 @@ pub(crate) fn environment_variable(text: &str) -> Vec<String> {
     errors
 }
 
+/// Name of a variable in a file.
+pub(crate) fn relaxed_environment_variable(text: &str) -> Vec<String> {
+    let is_well_formed = text
+        .bytes()
+        .all(|byte| (b' '..=b'~').contains(&byte) && byte != b'=');
+    if is_well_formed {
+        return Vec::new();
+    }
+    vec!["a valid environment variable name must consist only of printable ASCII characters other than '='".into()]
+}
+
 /// Key of a ConfigMap or Secret.
 pub(crate) fn config_map_key(text: &str) -> Vec<String> {
     let mut errors = Vec::new();

@@ -11,6 +11,7 @@ use super::probe::{
 use super::resources::validate_requirements;
 use super::security::validate_container_security;
 use super::spec::PodContext;
+use super::volume::validate_no_parent;
 use super::volume_mount::{validate_volume_devices, validate_volume_mounts};
 use crate::spec::quantity::Quantity;
 use crate::spec::validation::field::{FieldError, Path};
@@ -291,8 +292,15 @@ fn validate_value_from(variable: &Node<'_>) -> Vec<FieldError> {
             errors.extend(validate_key_ref(&key));
         }
     }
-    // Written out only for the count: its own rules are behind a feature that is off.
-    source_count += usize::from(from.get("fileKeyRef").is_some());
+    if let Some(file) = from.child("fileKeyRef") {
+        source_count += 1;
+        for field in ["key", "volumeName", "path"] {
+            errors.extend(file.require(field));
+        }
+        errors.extend(file.check_text("key", syntax::relaxed_environment_variable));
+        errors.extend(file.check_text("volumeName", syntax::dns_label));
+        errors.extend(validate_no_parent(file.text("path"), &file.path("path")));
+    }
     let detail = match source_count {
         0 => {
             "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"

@@ -1,5 +1,7 @@
 //! Reads a pod template's JSON together with the path of each part.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use crate::spec::meta::LabelSelector;
@@ -70,7 +72,13 @@ impl<'a> Node<'a> {
         Some(Node::new(object, self.path(name)))
     }
 
-    /// The objects of a list, each at its index.
+    /// A member as Go reads it into a structure: one without fields if it is absent.
+    pub fn child_or_empty(&self, name: &str) -> Node<'a> {
+        self.child(name)
+            .unwrap_or_else(|| Node::new(nothing(), self.path(name)))
+    }
+
+    /// The objects of a list, each at its index; null is one without fields, as Go reads it.
     pub fn items(&self, name: &str) -> Vec<Node<'a>> {
         let Some(items) = self.get(name).and_then(Value::as_array) else {
             return Vec::new();
@@ -79,18 +87,29 @@ impl<'a> Node<'a> {
         items
             .iter()
             .enumerate()
-            .filter_map(|(i, item)| Some(Node::new(item.as_object()?, path.index(i))))
+            .filter_map(|(i, item)| {
+                let object = if item.is_null() {
+                    nothing()
+                } else {
+                    item.as_object()?
+                };
+                Some(Node::new(object, path.index(i)))
+            })
             .collect()
     }
 
-    /// The texts of a list.
+    /// The texts of a list; null is an empty one, as Go reads it.
     pub fn texts(&self, name: &str) -> Vec<&'a str> {
         let items = self
             .get(name)
             .and_then(Value::as_array)
             .into_iter()
             .flatten();
-        items.filter_map(Value::as_str).collect()
+        let text = |item: &'a Value| match item {
+            Value::Null => Some(""),
+            item => item.as_str(),
+        };
+        items.filter_map(text).collect()
     }
 
     /// Members of an object, by name in order.
@@ -106,7 +125,18 @@ impl<'a> Node<'a> {
     }
 
     pub fn selector(&self, name: &str) -> Option<LabelSelector> {
-        serde_json::from_value(self.get(name)?.clone()).ok()
+        let mut selector = self.get(name)?.clone();
+        let requirements = selector.get_mut("matchExpressions");
+        for requirement in requirements
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
+            if requirement.is_null() {
+                *requirement = Value::Object(Map::new());
+            }
+        }
+        serde_json::from_value(selector).ok()
     }
 
     /// An error at an empty text member.
@@ -140,6 +170,11 @@ impl<'a> Node<'a> {
             text => invalid_each(&self.path(name), text, check(text)),
         }
     }
+}
+
+fn nothing() -> &'static Map<String, Value> {
+    static NOTHING: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+    &NOTHING
 }
 
 /// One error a detail.

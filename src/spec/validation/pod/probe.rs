@@ -36,6 +36,56 @@ pub(super) fn validate_readiness_probe(
     errors
 }
 
+const WINDOWS_SIGNALS: [&str; 2] = ["SIGKILL", "SIGTERM"];
+/// Besides `SIGRTMIN+1` to `+15` and `SIGRTMAX-1` to `-14`.
+const LINUX_SIGNALS: [&str; 36] = [
+    "SIGABRT",
+    "SIGALRM",
+    "SIGBUS",
+    "SIGCHLD",
+    "SIGCLD",
+    "SIGCONT",
+    "SIGFPE",
+    "SIGHUP",
+    "SIGILL",
+    "SIGINT",
+    "SIGIO",
+    "SIGIOT",
+    "SIGKILL",
+    "SIGPIPE",
+    "SIGPOLL",
+    "SIGPROF",
+    "SIGPWR",
+    "SIGQUIT",
+    "SIGRTMAX",
+    "SIGRTMIN",
+    "SIGSEGV",
+    "SIGSTKFLT",
+    "SIGSTOP",
+    "SIGSYS",
+    "SIGTERM",
+    "SIGTRAP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGVTALRM",
+    "SIGWINCH",
+    "SIGXCPU",
+    "SIGXFSZ",
+];
+
+fn is_linux_signal(signal: &str) -> bool {
+    let is_between = |number: &str, last: u32| {
+        !number.starts_with('0') && number.parse().is_ok_and(|it| (1..=last).contains(&it))
+    };
+    LINUX_SIGNALS.contains(&signal)
+        || (signal.strip_prefix("SIGRTMIN+")).is_some_and(|number| is_between(number, 15))
+        || (signal.strip_prefix("SIGRTMAX-")).is_some_and(|number| is_between(number, 14))
+}
+
 pub(super) fn validate_lifecycle(
     container: &Node<'_>,
     context: &PodContext<'_>,
@@ -50,9 +100,20 @@ pub(super) fn validate_lifecycle(
             errors.extend(validate_handler(&handler, &kinds, context));
         }
     }
-    if lifecycle.get_text("stopSignal").is_some() && context.os.is_none() {
+    if let Some(signal) = lifecycle.get_text("stopSignal") {
         let path = lifecycle.path("stopSignal");
-        errors.push(path.forbidden("may not be set for containers with empty `spec.os.name`"));
+        match context.os {
+            None => errors
+                .push(path.forbidden("may not be set for containers with empty `spec.os.name`")),
+            Some("windows") if !WINDOWS_SIGNALS.contains(&signal) => {
+                errors.push(path.not_supported(signal, &WINDOWS_SIGNALS));
+            }
+            Some("linux") if !is_linux_signal(signal) => {
+                // The names alone: those with a number are a hundred more.
+                errors.push(path.not_supported(signal, &LINUX_SIGNALS));
+            }
+            Some(_) => {}
+        }
     }
     errors
 }

@@ -26,9 +26,10 @@ pub(super) fn validate_affinity(spec: &Node<'_>) -> Vec<FieldError> {
     errors
 }
 
-pub(super) fn validate_tolerations(spec: &Node<'_>) -> Vec<FieldError> {
+/// The tolerations of a field.
+pub(super) fn validate_tolerations(node: &Node<'_>, field: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    for toleration in spec.items("tolerations") {
+    for toleration in node.items(field) {
         let key = toleration.text("key");
         let (operator, value, effect) = (
             toleration.text("operator"),

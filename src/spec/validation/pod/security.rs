@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::node::Node;
 use super::volume::validate_descending_path;
+use super::windows::validate_windows_options;
 use crate::spec::validation::field::FieldError;
 use crate::spec::validation::syntax;
 
@@ -42,6 +43,7 @@ pub(super) fn validate_pod_security(spec: &Node<'_>) -> Vec<FieldError> {
     errors.extend(validate_app_armor(&security));
     errors.extend(security.one_of("supplementalGroupsPolicy", &["Merge", "Strict"]));
     errors.extend(security.one_of("seLinuxChangePolicy", &["MountOption", "Recursive"]));
+    errors.extend(validate_windows_options(&security));
     errors
 }
 
@@ -68,6 +70,7 @@ pub(super) fn validate_container_security(container: &Node<'_>) -> Vec<FieldErro
             "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
         errors.push(security.own_path().invalid(security.value(), detail));
     }
+    errors.extend(validate_windows_options(&security));
     errors.extend(validate_app_armor(&security));
     errors
 }

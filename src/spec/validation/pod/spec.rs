@@ -9,7 +9,8 @@ use super::node::{Node, invalid_each};
 use super::resources::{validate_limits, validate_resource_claims};
 use super::scheduling::{validate_affinity, validate_tolerations, validate_topology_spread};
 use super::security::validate_pod_security;
-use super::volume::validate_volumes;
+use super::volume::{is_empty_dir, validate_volumes};
+use super::windows::{validate_host_processes, validate_system};
 use crate::spec::validation::field::{FieldError, Path};
 use crate::spec::validation::{selector, syntax};
 
@@ -84,7 +85,7 @@ pub(super) fn validate_pod_spec(spec: &Node<'_>) -> Vec<FieldError> {
     }
     errors.extend(spec.check_text("hostname", syntax::dns_label));
     errors.extend(spec.check_text("subdomain", syntax::dns_label));
-    errors.extend(validate_tolerations(spec));
+    errors.extend(validate_tolerations(spec, "tolerations"));
     errors.extend(validate_host_aliases(spec));
     errors.extend(spec.check_text("priorityClassName", syntax::dns_subdomain));
     if let Some(name) = spec.get_text("runtimeClassName") {
@@ -106,6 +107,40 @@ pub(super) fn validate_pod_spec(spec: &Node<'_>) -> Vec<FieldError> {
         let name = os.text("name");
         if !["", "linux", "windows"].contains(&name) {
             errors.push(os.own_path().not_supported(name, &["linux", "windows"]));
+        }
+    }
+    errors.extend(validate_file_volumes(spec));
+    errors.extend(validate_host_processes(spec));
+    errors.extend(validate_system(spec, context.os));
+    errors
+}
+
+/// Volumes that variables are read from: those of the type `emptyDir`, which is the default.
+fn validate_file_volumes(spec: &Node<'_>) -> Vec<FieldError> {
+    let volumes = spec.items("volumes");
+    let mut errors = Vec::new();
+    let containers = ["initContainers", "containers", "ephemeralContainers"];
+    for variable in containers
+        .into_iter()
+        .flat_map(|field| spec.items(field))
+        .flat_map(|container| container.items("env"))
+    {
+        let from = variable.child("valueFrom");
+        let Some(file) = from.and_then(|from| from.child("fileKeyRef")) else {
+            continue;
+        };
+        let (name, path) = (file.text("volumeName"), file.path("volumeName"));
+        // The last one of a name counts.
+        match volumes
+            .iter()
+            .rev()
+            .find(|volume| volume.text("name") == name)
+        {
+            None => errors.push(path.not_found(name)),
+            Some(volume) if !is_empty_dir(volume) => {
+                errors.push(path.invalid(name, "referenced volume must be of type emptyDir"));
+            }
+            Some(_) => {}
         }
     }
     errors

@@ -1,9 +1,10 @@
 //! Volumes of a pod template.
 
-use std::collections::BTreeSet;
-
 use super::container::{validate_field_ref, validate_pull_policy, validate_resource_field_ref};
+use super::network_volume::validate_network_volume;
 use super::node::{Node, invalid_each};
+use super::projected::validate_projected;
+use super::volume_claim::validate_ephemeral;
 use crate::spec::quantity::Quantity;
 use crate::spec::validation::field::{FieldError, Path};
 use crate::spec::validation::syntax;
@@ -52,6 +53,11 @@ const VOLUME_FIELDS: [&str; 5] = [
     "metadata.namespace",
     "metadata.uid",
 ];
+
+/// Whether it is an empty folder, which it is without a type, too.
+pub(super) fn is_empty_dir(volume: &Node<'_>) -> bool {
+    volume.get("emptyDir").is_some() || !TYPES.iter().any(|(kind, _)| volume.get(kind).is_some())
+}
 
 /// Well-formed volumes, which can be mounted, and the errors of the others.
 pub(super) fn validate_volumes<'a>(spec: &Node<'a>) -> (Vec<Node<'a>>, Vec<FieldError>) {
@@ -132,20 +138,12 @@ fn validate_source(volume: &Node<'_>) -> Vec<FieldError> {
         }
         "projected" => validate_projected(&source),
         "csi" => validate_csi(&source),
-        "ephemeral" => {
-            let template = source.child("volumeClaimTemplate");
-            template
-                .is_none()
-                .then(|| source.path("volumeClaimTemplate").required(""))
-                .into_iter()
-                .collect()
-        }
+        "ephemeral" => validate_ephemeral(&source),
         // The reference's Kubernetes library has no default for it.
         "image" => (source.require("pullPolicy").into_iter())
             .chain(validate_pull_policy(&source, "pullPolicy"))
             .collect(),
-        // Drivers that Kubernetes has removed.
-        _ => Vec::new(),
+        _ => validate_network_volume(kind, volume, &source).unwrap_or_default(),
     };
     errors.extend(sources.map(|(_, shown, _)| {
         volume
@@ -238,7 +236,7 @@ fn validate_keys(source: &Node<'_>) -> Vec<FieldError> {
         .collect()
 }
 
-fn validate_key(item: &Node<'_>) -> Vec<FieldError> {
+pub(super) fn validate_key(item: &Node<'_>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     errors.extend(item.require("key"));
     errors.extend(item.require("path"));
@@ -247,7 +245,7 @@ fn validate_key(item: &Node<'_>) -> Vec<FieldError> {
     errors
 }
 
-fn validate_local_path(text: &str, path: &Path) -> Vec<FieldError> {
+pub(super) fn validate_local_path(text: &str, path: &Path) -> Vec<FieldError> {
     let mut errors = validate_descending_path(text, path);
     if text.starts_with("..") && !text.starts_with("../") {
         errors.push(path.invalid(text, "must not start with '..'"));
@@ -255,13 +253,13 @@ fn validate_local_path(text: &str, path: &Path) -> Vec<FieldError> {
     errors
 }
 
-fn validate_mode(node: &Node<'_>, field: &str) -> Option<FieldError> {
+pub(super) fn validate_mode(node: &Node<'_>, field: &str) -> Option<FieldError> {
     let mode = node.int(field).filter(|mode| !(0..=0o777).contains(mode))?;
     Some(node.path(field).invalid(mode, MODE_RULE))
 }
 
 /// A file of the downward API; Kubernetes reports its errors at the volume.
-fn validate_file(file: &Node<'_>, path: &Path) -> Vec<FieldError> {
+pub(super) fn validate_file(file: &Node<'_>, path: &Path) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let name = file.text("path");
     if name.is_empty() {
@@ -284,84 +282,6 @@ fn validate_file(file: &Node<'_>, path: &Path) -> Vec<FieldError> {
     }
     if let Some(mode) = file.int("mode").filter(|mode| !(0..=0o777).contains(mode)) {
         errors.push(path.child("mode").invalid(mode, MODE_RULE));
-    }
-    errors
-}
-
-fn validate_projected(volume: &Node<'_>) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    errors.extend(validate_mode(volume, "defaultMode"));
-    let mut paths = BTreeSet::new();
-    let conflict = |value: &str| {
-        volume
-            .own_path()
-            .invalid(value, "conflicting duplicate paths")
-    };
-    for source in volume.items("sources") {
-        let mut source_count = 0;
-        for kind in ["secret", "configMap"] {
-            let Some(projection) = source.child(kind) else {
-                continue;
-            };
-            source_count += 1;
-            errors.extend(projection.require("name"));
-            for item in projection.items("items") {
-                errors.extend(validate_key(&item));
-                let path = item.text("path");
-                if !path.is_empty() && !paths.insert(path) {
-                    errors.push(conflict(projection.text("name")));
-                }
-            }
-        }
-        if let Some(projection) = source.child("downwardAPI") {
-            source_count += 1;
-            for file in projection.items("items") {
-                errors.extend(validate_file(&file, projection.own_path()));
-                let path = file.text("path");
-                if !path.is_empty() && !paths.insert(path) {
-                    errors.push(conflict(path));
-                }
-            }
-        }
-        if let Some(token) = source.child("serviceAccountToken") {
-            source_count += 1;
-            errors.extend(validate_token(volume, &token));
-        }
-        for kind in ["clusterTrustBundle", "podCertificate"] {
-            source_count += usize::from(source.get(kind).is_some());
-        }
-        if source_count > 1 {
-            errors.push(
-                source
-                    .own_path()
-                    .forbidden("may not specify more than 1 volume type per source"),
-            );
-        }
-    }
-    errors
-}
-
-/// Kubernetes reports the path at the volume. An absent expiration becomes an hour by default.
-fn validate_token(volume: &Node<'_>, token: &Node<'_>) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let at_expiration = token.path("expirationSeconds");
-    if let Some(seconds) = token.int("expirationSeconds") {
-        if seconds < 600 {
-            errors.push(
-                at_expiration.invalid(seconds, "may not specify a duration less than 10 minutes"),
-            );
-        }
-        if seconds > 1 << 32 {
-            errors.push(at_expiration.invalid(
-                seconds,
-                "may not specify a duration larger than 2^32 seconds",
-            ));
-        }
-    }
-    let at_path = volume.path("path");
-    match token.text("path") {
-        "" => errors.push(at_path.required("")),
-        path => errors.extend(validate_local_path(path, &at_path)),
     }
     errors
 }
