@@ -80,7 +80,7 @@ fn difference_comment() {
 #[test]
 #[cfg_attr(debug_assertions, ignore = "takes minutes without optimization")]
 fn tuning_page() {
-    let arguments = "tune old --runs 40 --budget 1000 --format html";
+    let arguments = "tune old --runs 20 --budget 200 --format html";
     is_as_committed(
         "tune-checkout.html",
         &arguments.split(' ').collect::<Vec<_>>(),

@@ -96,7 +96,32 @@ pub(super) fn page(title: &str, is_good: bool, first: &Markup, details: &Markup)
             }
         }
     };
-    format!("{}\n", page.into_string())
+    format!("{}\n", with_bound_percent_signs(&page.into_string()))
+}
+
+/// No line ends between a number and its percent sign. Commands and fields stay as they are, since people
+/// copy them.
+fn with_bound_percent_signs(page: &str) -> String {
+    let mut bound = String::with_capacity(page.len());
+    let mut rest = page;
+    loop {
+        let start = ["<code", "<pre", "<style"]
+            .iter()
+            .filter_map(|tag| rest.find(tag))
+            .min()
+            .unwrap_or(rest.len());
+        let (text, element) = rest.split_at(start);
+        bound.push_str(&text.replace(" %", "\u{a0}%"));
+        let end = element.find("</").unwrap_or(element.len());
+        let (kept, after) = element.split_at(end);
+        bound.push_str(kept);
+        if after.is_empty() {
+            return bound;
+        }
+        let (tag, after) = after.split_at(2);
+        bound.push_str(tag);
+        rest = after;
+    }
 }
 
 /// A picture with words for those who do not see it.
@@ -551,5 +576,17 @@ fn method(study: &Study) -> Markup {
         p { "The same report again:" }
         pre tabindex="0" { code { (study.command) } }
         p class="faint" { (of_hundred(0.95)) " of 100 such intervals hold the true value of what is simulated; what they cannot say is how well the scenario describes your service." }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_their_percent_signs() {
+        let page = "<p>5 % of <code>x > 5 %</code>, 7 %</p><pre>a %</pre>";
+        let expected = "<p>5\u{a0}% of <code>x > 5 %</code>, 7\u{a0}%</p><pre>a %</pre>";
+        assert_eq!(with_bound_percent_signs(page), expected);
     }
 }
