@@ -1,5 +1,6 @@
 //! Objects of the API as the drivers of the engine keep them: read from JSON, named, written back.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -120,15 +121,24 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectRef {
     pub kind: Kind,
-    pub namespace: String,
-    pub name: String,
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
 }
 
 impl ObjectRef {
-    pub fn new(kind: Kind, namespace: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn new(kind: Kind, namespace: impl AsRef<str>, name: impl AsRef<str>) -> Self {
         Self {
             kind,
-            namespace: namespace.into(),
+            namespace: namespace.as_ref().into(),
+            name: name.as_ref().into(),
+        }
+    }
+
+    /// Another object of the same namespace.
+    pub fn neighbour(&self, kind: Kind, name: &str) -> Self {
+        Self {
+            kind,
+            namespace: self.namespace.clone(),
             name: name.into(),
         }
     }
@@ -280,28 +290,31 @@ impl Object {
         written.unwrap_or(Value::Null)
     }
 
-    pub fn meta(&self) -> ObjectMeta {
-        match self {
-            Object::Rollout(object) => object.metadata.clone(),
-            Object::AnalysisTemplate(object) => object.metadata.clone(),
-            Object::ClusterAnalysisTemplate(object) => object.metadata.clone(),
-            Object::AnalysisRun(object) => object.metadata.clone(),
-            Object::Experiment(object) => object.metadata.clone(),
-            Object::ReplicaSet(object) => object.metadata.clone(),
-            Object::Pod(object) => object.metadata.clone(),
-            Object::Service(object) => object.metadata.clone(),
-            Object::Secret { name, data: _ } => ObjectMeta {
-                name: name.clone(),
-                ..ObjectMeta::default()
-            },
+    /// Metadata; a copy only of what is kept without or as JSON.
+    pub fn metadata(&self) -> Cow<'_, ObjectMeta> {
+        Cow::Borrowed(match self {
+            Object::Rollout(object) => &object.metadata,
+            Object::AnalysisTemplate(object) => &object.metadata,
+            Object::ClusterAnalysisTemplate(object) => &object.metadata,
+            Object::AnalysisRun(object) => &object.metadata,
+            Object::Experiment(object) => &object.metadata,
+            Object::ReplicaSet(object) => &object.metadata,
+            Object::Pod(object) => &object.metadata,
+            Object::Service(object) => &object.metadata,
+            Object::Secret { name, data: _ } => {
+                return Cow::Owned(ObjectMeta {
+                    name: name.to_owned(),
+                    ..ObjectMeta::default()
+                });
+            }
             Object::Other { key, value } => {
                 let meta = value.get("metadata").cloned().unwrap_or_default();
-                decode(meta).unwrap_or_else(|_| ObjectMeta {
+                return Cow::Owned(decode(meta).unwrap_or_else(|_| ObjectMeta {
                     name: key.name.clone(),
                     ..ObjectMeta::default()
-                })
+                }));
             }
-        }
+        })
     }
 
     /// Metadata for changing; none of what is kept without or as JSON.
@@ -415,7 +428,7 @@ pub fn get(
     observed: &Observed,
     object: &ObjectRef,
 ) -> Option<Object> {
-    let name = &object.name;
+    let name: &str = &object.name;
     Some(match &object.kind {
         Kind::Rollout => Object::Rollout(rollouts.get(name)?.clone()),
         Kind::AnalysisTemplate => {
@@ -431,7 +444,7 @@ pub fn get(
         Kind::Pod => Object::Pod(observed.pods.get(name)?.clone()),
         Kind::Service => Object::Service(observed.services.get(name)?.clone()),
         Kind::Secret => Object::Secret {
-            name: name.clone(),
+            name: name.to_owned(),
             data: observed.secrets.get(name)?.clone(),
         },
         Kind::Other { group, kind } => {
@@ -442,43 +455,58 @@ pub fn get(
     })
 }
 
+/// Whether [`get`] finds an object.
+pub fn contains(
+    rollouts: &BTreeMap<String, Arc<Rollout>>,
+    observed: &Observed,
+    object: &ObjectRef,
+) -> bool {
+    let name: &str = &object.name;
+    match &object.kind {
+        Kind::Rollout => rollouts.contains_key(name),
+        Kind::AnalysisTemplate => observed.analysis_templates.contains_key(name),
+        Kind::ClusterAnalysisTemplate => observed.cluster_analysis_templates.contains_key(name),
+        Kind::AnalysisRun => observed.analysis_runs.contains_key(name),
+        Kind::Experiment => observed.experiments.contains_key(name),
+        Kind::ReplicaSet => observed.replica_sets.contains_key(name),
+        Kind::Pod => observed.pods.contains_key(name),
+        Kind::Service => observed.services.contains_key(name),
+        Kind::Secret => observed.secrets.contains_key(name),
+        Kind::Other { group, kind } => observed.others.contains_key(&other_key(group, kind, name)),
+    }
+}
+
 /// Puts an object of a namespace where [`get`] finds it.
 pub fn insert(
     rollouts: &mut BTreeMap<String, Arc<Rollout>>,
     observed: &mut Observed,
-    name: String,
+    name: &str,
     object: Object,
 ) {
     match object {
-        Object::Rollout(object) => {
-            rollouts.insert(name, object);
-        }
-        Object::AnalysisTemplate(object) => {
-            observed.analysis_templates.insert(name, object);
-        }
+        Object::Rollout(object) => put(rollouts, name, object),
+        Object::AnalysisTemplate(object) => put(&mut observed.analysis_templates, name, object),
         Object::ClusterAnalysisTemplate(object) => {
-            observed.cluster_analysis_templates.insert(name, object);
+            put(&mut observed.cluster_analysis_templates, name, object)
         }
-        Object::AnalysisRun(object) => {
-            observed.analysis_runs.insert(name, object);
-        }
-        Object::Experiment(object) => {
-            observed.experiments.insert(name, object);
-        }
-        Object::ReplicaSet(object) => {
-            observed.replica_sets.insert(name, object);
-        }
-        Object::Pod(object) => {
-            observed.pods.insert(name, object);
-        }
-        Object::Service(object) => {
-            observed.services.insert(name, object);
-        }
-        Object::Secret { name: _, data } => {
-            observed.secrets.insert(name, data);
-        }
+        Object::AnalysisRun(object) => put(&mut observed.analysis_runs, name, object),
+        Object::Experiment(object) => put(&mut observed.experiments, name, object),
+        Object::ReplicaSet(object) => put(&mut observed.replica_sets, name, object),
+        Object::Pod(object) => put(&mut observed.pods, name, object),
+        Object::Service(object) => put(&mut observed.services, name, object),
+        Object::Secret { name: _, data } => put(&mut observed.secrets, name, data),
         Object::Other { key, value } => {
             observed.others.insert(key, value);
+        }
+    }
+}
+
+/// Without a new name where there is one.
+fn put<T>(objects: &mut BTreeMap<String, T>, name: &str, object: T) {
+    match objects.get_mut(name) {
+        Some(known) => *known = object,
+        None => {
+            objects.insert(name.to_owned(), object);
         }
     }
 }
@@ -489,7 +517,7 @@ pub fn remove(
     observed: &mut Observed,
     object: &ObjectRef,
 ) {
-    let name = &object.name;
+    let name: &str = &object.name;
     match &object.kind {
         Kind::Rollout => {
             rollouts.remove(name);

@@ -69,10 +69,10 @@ impl Cache {
 
     pub fn get(&self, object: &ObjectRef) -> Option<Object> {
         if object.kind == Kind::ClusterAnalysisTemplate {
-            let template = self.cluster_templates.get(&object.name)?;
+            let template = self.cluster_templates.get(&*object.name)?;
             return Some(Object::ClusterAnalysisTemplate(template.clone()));
         }
-        let place = self.places.get(&object.namespace)?;
+        let place = self.places.get(&*object.namespace)?;
         objects::get(&place.rollouts, &place.observed, object)
     }
 
@@ -102,17 +102,17 @@ impl Cache {
         if let Object::ClusterAnalysisTemplate(template) = object {
             for place in self.places.values_mut() {
                 let templates = &mut place.observed.cluster_analysis_templates;
-                templates.insert(reference.name.clone(), template.clone());
+                templates.insert(reference.name.to_string(), template.clone());
             }
             self.cluster_templates
-                .insert(reference.name.clone(), template);
+                .insert(reference.name.to_string(), template);
             return true;
         }
         let place = self.place_mut(&reference.namespace);
         if reference.kind == Kind::Rollout {
-            place.broken.remove(&reference.name);
+            place.broken.remove(&*reference.name);
         }
-        let name = reference.name.clone();
+        let name: &str = &reference.name;
         objects::insert(&mut place.rollouts, &mut place.observed, name, object);
         true
     }
@@ -125,9 +125,9 @@ impl Cache {
         }
         let place = self.place_mut(&reference.namespace);
         let version = &meta.resource_version;
-        let known = place.broken.get(&reference.name);
+        let known = place.broken.get(&*reference.name);
         let known = known.map(|known| &known.rest.metadata.resource_version);
-        let readable = place.rollouts.get(&reference.name);
+        let readable = place.rollouts.get(&*reference.name);
         let readable = readable.map(|known| &known.metadata.resource_version);
         if known
             .into_iter()
@@ -136,10 +136,10 @@ impl Cache {
         {
             return false;
         }
-        place.rollouts.remove(&reference.name);
+        place.rollouts.remove(&*reference.name);
         place
             .broken
-            .insert(reference.name.clone(), Arc::new(broken));
+            .insert(reference.name.to_string(), Arc::new(broken));
         true
     }
 
@@ -155,10 +155,10 @@ impl Cache {
         if let Some(uid) = uid.filter(|uid| !uid.is_empty()) {
             self.deleted.insert(uid.to_owned(), now);
         }
-        if let Some(place) = self.places.get_mut(&reference.namespace)
+        if let Some(place) = self.places.get_mut(&*reference.namespace)
             && reference.kind == Kind::Rollout
         {
-            place.broken.remove(&reference.name);
+            place.broken.remove(&*reference.name);
         }
         let known = self.get(reference);
         if let Some(known) = &known {
@@ -175,12 +175,12 @@ impl Cache {
 
     fn drop_object(&mut self, reference: &ObjectRef) {
         if reference.kind == Kind::ClusterAnalysisTemplate {
-            self.cluster_templates.remove(&reference.name);
+            self.cluster_templates.remove(&*reference.name);
             for place in self.places.values_mut() {
                 let templates = &mut place.observed.cluster_analysis_templates;
-                templates.remove(&reference.name);
+                templates.remove(&*reference.name);
             }
-        } else if let Some(place) = self.places.get_mut(&reference.namespace) {
+        } else if let Some(place) = self.places.get_mut(&*reference.namespace) {
             objects::remove(&mut place.rollouts, &mut place.observed, reference);
         }
     }
@@ -278,7 +278,7 @@ impl Cache {
         let places = self
             .places
             .iter()
-            .filter(|(name, _)| everywhere || **name == reference.namespace);
+            .filter(|(name, _)| everywhere || **name == *reference.namespace);
         for (namespace, place) in places {
             for (name, rollout) in &place.rollouts {
                 if rollout_refers_to(rollout, reference) {
@@ -333,7 +333,7 @@ fn owners(object: &Object) -> Option<(String, String, String)> {
         Object::Experiment(object) => of_meta(&object.metadata),
         Object::ReplicaSet(object) => of_meta(&object.metadata),
         Object::Service(object) => of_meta(&object.metadata),
-        Object::Other { key: _, value: _ } => of_meta(&object.meta()),
+        Object::Other { key: _, value: _ } => of_meta(&object.metadata()),
         Object::AnalysisTemplate(_)
         | Object::ClusterAnalysisTemplate(_)
         | Object::Pod(_)

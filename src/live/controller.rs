@@ -311,8 +311,8 @@ mod tests {
 
     impl Listener for Trap {
         fn decided(&self, _now: Timestamp, object: &ObjectRef, _record: &DecisionRecord<'_>) {
-            assert!(object.name != "bad", "trapped");
-            lock(&self.decided).push(object.name.clone());
+            assert!(&*object.name != "bad", "trapped");
+            lock(&self.decided).push(object.name.to_string());
         }
 
         fn reconciled(&self, object: &ObjectRef, _took: Duration, error: Option<&Failure>) {

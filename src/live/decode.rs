@@ -67,7 +67,7 @@ pub fn read(kind: &Kind, text: &str) -> Result<Decoded, String> {
         Err(message) if *kind == Kind::Rollout => {
             let tree = serde_json::from_str(&text).map_err(|error| error.to_string())?;
             let mut rest = without_spec(tree)?;
-            rest.metadata.annotations.remove(LAST_APPLIED);
+            rest.metadata.annotations.make_mut().remove(LAST_APPLIED);
             Ok(Decoded::Broken(Box::new(Broken { rest, message })))
         }
         Err(message) => Err(message),
@@ -134,7 +134,7 @@ fn without_spec(mut tree: Value) -> Result<Rollout, String> {
 /// Takes out what is never read.
 fn trim(object: &mut Object) {
     if let Some(metadata) = object.metadata_mut() {
-        metadata.annotations.remove(LAST_APPLIED);
+        metadata.annotations.make_mut().remove(LAST_APPLIED);
     }
     match object {
         Object::Service(service) => {

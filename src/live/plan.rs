@@ -334,8 +334,8 @@ mod tests {
         let mut place = Place::default();
         for object in objects {
             let object = Object::from_json(object.clone()).unwrap();
-            let name = object.meta().name;
-            objects::insert(&mut place.rollouts, &mut place.observed, name, object);
+            let name = object.metadata().name.clone();
+            objects::insert(&mut place.rollouts, &mut place.observed, &name, object);
         }
         place
     }
@@ -349,7 +349,7 @@ mod tests {
         })]);
         let mut set = ReplicaSet::clone(&place.observed.replica_sets["a"]);
         set.replicas = 3;
-        set.metadata.annotations.remove("x");
+        set.metadata.annotations.make_mut().remove("x");
         let mut again = set.clone();
         again.replicas = 4;
         let object = ObjectRef::new(Kind::Rollout, "ns", "r");

@@ -83,8 +83,8 @@ impl Controller {
             let Some(place) = cache.place(&object.namespace) else {
                 return Ok(());
             };
-            let broken = place.broken.get(&object.name).cloned();
-            (place.rollouts.get(&object.name).cloned(), broken)
+            let broken = place.broken.get(&*object.name).cloned();
+            (place.rollouts.get(&*object.name).cloned(), broken)
         };
         if let Some(broken) = broken {
             return self.reject(object, &broken).await;
@@ -127,7 +127,7 @@ impl Controller {
     fn decide_on_rollout(&self, object: &ObjectRef) -> Option<(Outcome, bool)> {
         let cache = lock(&self.cache);
         let place = cache.place(&object.namespace)?;
-        let rollout = place.rollouts.get(&object.name)?;
+        let rollout = place.rollouts.get(&*object.name)?;
         let now = now();
         let decision = rollout::decide(rollout, &place.observed, now);
         let record = DecisionRecord::Rollout {
@@ -170,7 +170,7 @@ impl Controller {
             let Some(place) = cache.place(&object.namespace) else {
                 return Ok(());
             };
-            let Some(experiment) = place.observed.experiments.get(&object.name) else {
+            let Some(experiment) = place.observed.experiments.get(&*object.name) else {
                 return Ok(());
             };
             let now = now();
@@ -220,7 +220,7 @@ impl Controller {
                 };
                 // Seen by this decision only.
                 place.observed.secrets = secrets;
-                let Some(run) = place.observed.analysis_runs.get(&object.name).cloned() else {
+                let Some(run) = place.observed.analysis_runs.get(&*object.name).cloned() else {
                     return Ok(());
                 };
                 let run = run.as_ref();

@@ -112,7 +112,7 @@ pub fn secrets_of_run(run: &AnalysisRun, observed: &Observed) -> Vec<String> {
         .args
         .iter()
         .filter_map(|argument| argument.value_from.as_ref()?.secret_key_ref.as_ref())
-        .filter_map(|reference| observed.secrets.get(&reference.name)?.get(&reference.key))
+        .filter_map(|reference| observed.secrets.get(&*reference.name)?.get(&reference.key))
         .cloned()
         .collect();
     secrets.extend(run.spec.metrics.iter().flat_map(secrets_of_metric));

@@ -31,9 +31,9 @@ pub fn create(run: &AnalysisRun, metric: &Metric) -> Result<Value, String> {
         return Err("the job's spec is not an object".into());
     };
     let mut spec = spec.clone();
-    let mut labels = job.metadata.labels.clone();
+    let mut labels = BTreeMap::clone(&job.metadata.labels);
     labels.insert(UID_LABEL.into(), run.metadata.uid.clone());
-    let mut annotations = job.metadata.annotations.clone();
+    let mut annotations = BTreeMap::clone(&job.metadata.annotations);
     for (key, value) in [
         ("analysisrun.argoproj.io/name", &run.metadata.name),
         ("analysisrun.argoproj.io/namespace", &run.metadata.namespace),

@@ -53,7 +53,7 @@ pub fn removed(rollout: &Rollout) -> Option<Rollout> {
     used_by(routing).next()?;
     let mut ghost = rollout.clone();
     ghost.spec.strategy.blue_green = None;
-    ghost.spec.strategy.canary = Some(before);
+    ghost.spec.strategy.canary = Some(before.into());
     Some(ghost)
 }
 

@@ -139,23 +139,23 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             .unwrap_or(namespace)
             .to_owned();
         let object = Object::from_json(wanted.clone())?;
-        let name = object.meta().name;
+        let name = object.metadata().name.clone();
         let reference = object.reference(&namespace, &name);
         match self.store.get(&reference) {
             None => {
                 let object = without_initial_status(object);
                 let written = self.store.create(&namespace, object, self.now)?;
-                self.applied.insert(reference, wanted);
+                self.applied.insert(reference, Arc::new(wanted));
                 self.wrote(Some(written), observer);
             }
             Some(live) => {
-                let last = self.applied.get(&reference);
+                let last = self.applied.get(&reference).map(Arc::as_ref);
                 let mut tree = live.to_json();
                 three_way_merge(&mut tree, last, &wanted);
                 let changed = Object::from_json_of(&reference.kind, tree)?;
                 let changed = keep_status(changed, &live);
                 let written = self.store.update(&reference, changed)?;
-                self.applied.insert(reference, wanted);
+                self.applied.insert(reference, Arc::new(wanted));
                 self.wrote(written, observer);
             }
         }
@@ -224,6 +224,13 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
                     self.patch(&reference, observer, |tree| merge_patch(tree, &patch), part)?
                 }
                 Patch::Template(template) => {
+                    if let Some(Object::Rollout(mut rollout)) = self.store.get(&reference) {
+                        Arc::make_mut(&mut rollout).spec.template = template;
+                        let changed = Object::Rollout(rollout);
+                        let written = self.store.update(&reference, changed)?;
+                        self.wrote(written, observer);
+                        continue;
+                    }
                     let replace = |tree: &mut Value| {
                         if let Some(Value::Object(spec)) = tree.get_mut("spec") {
                             spec.insert(

@@ -32,8 +32,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         action: Action,
         observer: &mut dyn Observer,
     ) -> Result<(), String> {
-        let namespace = object.namespace.as_str();
-        let reference = |kind: Kind, name: &str| ObjectRef::new(kind, namespace, name);
+        let namespace: &str = &object.namespace;
+        let reference = |kind: Kind, name: &str| object.neighbour(kind, name);
         match action {
             Action::PatchRollout(patch) => self.patch_rollout(object, patch, observer),
             Action::CreateReplicaSet(set) => {
@@ -76,7 +76,7 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             }
             Action::ChangeRouters { changes } => {
                 let place = self.store.world.namespaces.get(namespace);
-                let present = place.and_then(|place| place.traffic.get(&object.name));
+                let present = place.and_then(|place| place.traffic.get(&*object.name));
                 match present.map(|traffic| traffic.wanted.clone()) {
                     Some(wanted) => self.set_traffic(object, wanted, changes, observer),
                     None => self.change_router_objects(namespace, changes, observer),
@@ -136,8 +136,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
                     return Err(not_found(&target));
                 };
                 let metadata = &mut Arc::make_mut(&mut pod).metadata;
-                metadata.labels = labels;
-                metadata.annotations = annotations;
+                metadata.labels = labels.into();
+                metadata.annotations = annotations.into();
                 self.controller_update(&target, Object::Pod(pod), observer)
             }
             // Answered already; measurements are taken before the rest is carried out.
@@ -163,10 +163,11 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             return Err(not_found(object));
         };
         let changed = Arc::make_mut(&mut rollout);
+        let present = changed.metadata.annotations.make_mut();
         for (key, value) in annotations {
             match value {
-                Some(value) => changed.metadata.annotations.insert(key, value),
-                None => changed.metadata.annotations.remove(&key),
+                Some(value) => present.insert(key, value),
+                None => present.remove(&key),
             };
         }
         if let Some(replicas) = replicas {
@@ -185,8 +186,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         self.change_router_objects(&object.namespace, changes, observer)?;
         let wanted = self.as_written(object, wanted);
         let (now, lag) = (self.now, self.settings.router_lag);
-        let place = self.store.world.namespaces.get(&object.namespace);
-        let present = place.and_then(|place| place.traffic.get(&object.name));
+        let place = self.store.world.namespaces.get(&*object.namespace);
+        let present = place.and_then(|place| place.traffic.get(&*object.name));
         if present.is_some_and(|traffic| traffic.wanted == wanted) {
             return Ok(());
         }
@@ -202,11 +203,11 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             since: now,
         };
         let traffic = &mut self.store.namespace_mut(&object.namespace).traffic;
-        traffic.insert(object.name.clone(), changed);
+        traffic.insert(object.name.to_string(), changed);
         if !lag.is_zero() {
             let task = Task::TrafficEffective {
-                namespace: object.namespace.clone(),
-                rollout: object.name.clone(),
+                namespace: object.namespace.to_string(),
+                rollout: object.name.to_string(),
             };
             self.queue.schedule(now + lag, task);
         }
@@ -216,8 +217,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
 
     /// What the routers' objects say, with the pods that only the decision knows.
     fn as_written(&self, rollout: &ObjectRef, decided: Split) -> Split {
-        let written = (self.store.world.namespaces.get(&rollout.namespace))
-            .and_then(|place| Some((place.rollouts.get(&rollout.name)?, &place.observed.others)))
+        let written = (self.store.world.namespaces.get(&*rollout.namespace))
+            .and_then(|place| Some((place.rollouts.get(&*rollout.name)?, &place.observed.others)))
             .and_then(|(rollout, objects)| routers::read(rollout, objects));
         let Some(mut written) = written else {
             return decided;
@@ -242,9 +243,9 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         object: &ObjectRef,
         observer: &mut dyn Observer,
     ) -> Result<(), String> {
-        let place = self.store.world.namespaces.get(&object.namespace);
+        let place = self.store.world.namespaces.get(&*object.namespace);
         let Some((rollout, place)) =
-            place.and_then(|place| Some((place.rollouts.get(&object.name)?, place)))
+            place.and_then(|place| Some((place.rollouts.get(&*object.name)?, place)))
         else {
             return Ok(());
         };
@@ -321,7 +322,10 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             kind: "RouteTable".into(),
         };
         let change = Change {
-            object: ObjectRef::new(kind, &rollout.namespace, &rollout.name),
+            object: ObjectRef {
+                kind,
+                ..rollout.clone()
+            },
             kind: ChangeKind::Updated,
         };
         observer.changed(self.now, &change, &self.store.world);
@@ -377,14 +381,13 @@ pub(crate) fn select(service: &mut Service, hash: Option<String>, managed_by: Op
     match hash {
         Some(hash) => selector.insert(POD_TEMPLATE_HASH_LABEL.into(), hash),
         None => {
-            service.metadata.annotations.remove(MANAGED_BY_ANNOTATION);
+            let annotations = service.metadata.annotations.make_mut();
+            annotations.remove(MANAGED_BY_ANNOTATION);
             selector.remove(POD_TEMPLATE_HASH_LABEL)
         }
     };
     if let Some(name) = managed_by {
-        service
-            .metadata
-            .annotations
-            .insert(MANAGED_BY_ANNOTATION.into(), name);
+        let annotations = service.metadata.annotations.make_mut();
+        annotations.insert(MANAGED_BY_ANNOTATION.into(), name);
     }
 }

@@ -1,6 +1,7 @@
 //! The Deployment controller: a ReplicaSet a template, rolled over within surge and unavailability
 //! (`k8s.io/kubernetes` `pkg/controller/deployment`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -83,6 +84,7 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         let mut selector = deployment.spec.selector.clone().unwrap_or_default();
         selector
             .match_labels
+            .make_mut()
             .insert(HASH_LABEL.into(), template_hash.clone());
         let revision = olds
             .iter()
@@ -93,16 +95,21 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         let set = ReplicaSet {
             metadata: ObjectMeta {
                 name: format!("{}-{template_hash}", object.name),
-                labels: template.labels(),
-                annotations: [(REVISION_ANNOTATION.to_owned(), revision.to_string())].into(),
+                labels: template.labels().into(),
+                annotations: BTreeMap::from([(
+                    REVISION_ANNOTATION.to_owned(),
+                    revision.to_string(),
+                )])
+                .into(),
                 owner_references: vec![OwnerReference {
                     api_version: "apps/v1".into(),
                     kind: "Deployment".into(),
-                    name: object.name.clone(),
+                    name: object.name.to_string(),
                     uid: deployment.metadata.uid.clone(),
                     controller: Some(true),
                     block_owner_deletion: Some(true),
-                }],
+                }]
+                .into(),
                 ..ObjectMeta::default()
             },
             replicas: new_set_replicas(0, olds, limits),

@@ -25,7 +25,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         let Some(Object::Rollout(rollout)) = self.store.get(object) else {
             return;
         };
-        if self.announced.insert(rollout.metadata.uid.clone()) {
+        if !self.announced.contains(&rollout.metadata.uid) {
+            self.announced.insert(rollout.metadata.uid.clone());
             let message = format!(
                 "Rollout resource added to informer: {}/{}",
                 object.namespace, object.name
@@ -47,6 +48,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             decision: &decision,
         };
         observer.decided(self.now, object, &record);
+        // So that the status is stored without a copy of the object.
+        drop(rollout);
         let status = decision.status.take();
         self.settle(object, decision, observer, |simulation, observer| {
             let Some(mut status) = status else {
@@ -72,6 +75,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             decision: &decision,
         };
         observer.decided(self.now, object, &record);
+        // So that the status is stored without a copy of the object.
+        drop(experiment);
         let status = decision.status.take();
         self.settle(object, decision, observer, |simulation, observer| {
             let Some(mut status) = status else {
@@ -115,6 +120,7 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
                 .partition(|action| asks_anew(action, &answers));
             decision.actions = others;
             if asked.is_empty() || decision.status.is_some() {
+                drop(run);
                 let status = decision.status.take();
                 self.settle(object, decision, observer, |simulation, observer| {
                     let Some(mut status) = status else {
@@ -202,7 +208,7 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         status: Status,
         observer: &mut dyn Observer,
     ) -> Result<(), String> {
-        if self.store.get(object).is_none() {
+        if !self.store.contains(object) {
             return Ok(());
         }
         self.may_write()?;
@@ -224,7 +230,7 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
 
     fn fail(&mut self, object: &ObjectRef, reason: &str, observer: &mut dyn Observer) {
         observer.failed(self.now, object, reason);
-        if self.store.get(object).is_none() {
+        if !self.store.contains(object) {
             return;
         }
         let failures = self.failures.entry(object.clone()).or_insert(0);

@@ -5,6 +5,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::engine::{Event, EventKind};
 use crate::time::{Duration, Timestamp};
@@ -24,7 +25,7 @@ const REMEMBERED: usize = 4096;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EventRecorder {
-    objects: BTreeMap<ObjectRef, Record>,
+    objects: BTreeMap<ObjectRef, Arc<Record>>,
 }
 
 #[derive(Debug, Clone)]
@@ -71,15 +72,15 @@ impl EventRecorder {
     }
 
     pub fn count(&mut self, now: Timestamp, object: &ObjectRef, event: &Event) -> Recorded {
-        let record = self
-            .objects
-            .entry(object.clone())
-            .or_insert_with(|| Record {
+        let record = self.objects.entry(object.clone()).or_insert_with(|| {
+            Arc::new(Record {
                 normal: Bucket::full(now),
                 warning: Bucket::full(now),
                 similar: BTreeMap::new(),
                 stored: BTreeMap::new(),
-            });
+            })
+        });
+        let record = Arc::make_mut(record);
         let warning = match event.kind {
             EventKind::Warning => true,
             EventKind::Normal => false,

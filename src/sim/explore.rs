@@ -389,8 +389,8 @@ impl Trial {
 fn without_history(run: &AnalysisRun) -> AnalysisRun {
     let mut run = run.clone();
     for result in &mut run.status.metric_results {
-        let last = result.measurements.pop();
-        result.measurements = last.into_iter().collect();
+        let last = result.measurements.last().cloned();
+        result.measurements = Vec::from_iter(last).into();
         result.successful = 0;
         result.error = 0;
         let Some(metric) = run.spec.metrics.iter().find(|it| it.name == result.name) else {

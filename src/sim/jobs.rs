@@ -46,8 +46,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         }
         if let Some((ends_after, succeeded)) = job_end(&spec, &run, self.settings.job_overhead) {
             let task = Task::JobEnd {
-                namespace: object.namespace.clone(),
-                name: object.name.clone(),
+                namespace: object.namespace.to_string(),
+                name: object.name.to_string(),
                 uid,
                 succeeded,
             };
@@ -69,11 +69,12 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
                 owner_references: vec![OwnerReference {
                     api_version: "batch/v1".into(),
                     kind: "Job".into(),
-                    name: job.name.clone(),
+                    name: job.name.to_string(),
                     uid: uid.to_owned(),
                     controller: Some(true),
                     block_owner_deletion: Some(true),
-                }],
+                }]
+                .into(),
                 ..ObjectMeta::default()
             },
             ready_since: None,

@@ -15,6 +15,12 @@ pub trait Observer {
     /// After every single write to the API server.
     fn changed(&mut self, _now: Timestamp, _change: &Change, _world: &World) {}
 
+    /// Whether [`Observer::event`] is to be called. One who is not told of events at first cannot
+    /// learn later what the event recorder would have made of them.
+    fn wants_events(&self) -> bool {
+        true
+    }
+
     /// A Kubernetes event about `object`, with what the event recorder made of it.
     fn event(
         &mut self,

@@ -408,8 +408,7 @@ impl Player {
         while let Some(next) = self.simulation.next_event().filter(|next| *next <= limit) {
             self.simulation.run_until(next, &mut self.recorder);
             let done = self.rollout().is_some_and(|rollout| {
-                rollout.status.phase == RolloutPhase::Healthy
-                    && rollout.status.observed_generation == rollout.metadata.generation.to_string()
+                rollout.status.phase == RolloutPhase::Healthy && rollout.is_observed()
             });
             let refused = self.rollout().is_some_and(is_refused);
             if done || refused || self.is_settled(self.simulation.now()) {
@@ -562,14 +561,12 @@ impl Player {
         let Some(rollout) = self.rollout() else {
             return true;
         };
-        let observed =
-            rollout.status.observed_generation == rollout.metadata.generation.to_string();
         let at_rest = match rollout.status.phase {
             RolloutPhase::Healthy | RolloutPhase::Degraded => true,
             RolloutPhase::Paused => waits_for_people(rollout),
             RolloutPhase::Progressing | RolloutPhase::Unset => false,
         };
-        observed && at_rest && next.since(self.last_key_at) > AFTERMATH
+        rollout.is_observed() && at_rest && next.since(self.last_key_at) > AFTERMATH
     }
 
     pub fn release(&mut self, scenario: &Scenario) {

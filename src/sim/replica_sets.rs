@@ -12,7 +12,7 @@ use super::observer::Observer;
 use super::pods::{PodLife, PodModel, PodStart};
 use super::queue::{PodId, Task};
 use super::simulation::Simulation;
-use super::store::{Object, mix, short_code};
+use super::store::{Object, PodStatus, Status, mix, short_code};
 use super::world::{Kind, ObjectRef};
 
 /// Upper bound on the pods that one reconciliation makes or removes, as in Kubernetes.
@@ -79,12 +79,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         if let Some(next) = pending.into_iter().min() {
             self.queue.reconcile(next + min_ready, object);
         }
-        let mut changed = set.as_ref().clone();
-        changed.status = status;
         // The set was there an instant ago, so a missing one is no error.
-        let written = self
-            .store
-            .update(object, Object::ReplicaSet(Arc::new(changed)));
+        let written = self.store.update_status(object, Status::ReplicaSet(status));
         self.wrote(written.ok().flatten(), observer);
     }
 
@@ -117,8 +113,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         let pod = Pod {
             metadata: ObjectMeta {
                 name: name.clone(),
-                labels: set.template.labels(),
-                annotations: set.template.annotations(),
+                labels: set.template.labels().into(),
+                annotations: set.template.annotations().into(),
                 owner_references: vec![OwnerReference {
                     api_version: "apps/v1".into(),
                     kind: "ReplicaSet".into(),
@@ -126,7 +122,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
                     uid: uid.clone(),
                     controller: Some(true),
                     block_owner_deletion: Some(true),
-                }],
+                }]
+                .into(),
                 ..ObjectMeta::default()
             },
             ready_since: None,
@@ -198,10 +195,11 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             return;
         };
         let now = self.now;
-        self.change_pod(id, observer, |pod| {
-            pod.ready_since = Some(now);
-            pod.waiting_reason.clear();
-        });
+        let status = PodStatus {
+            ready_since: Some(now),
+            waiting_reason: String::new(),
+        };
+        self.change_pod(id, status, observer);
         if let Some(delay) = life.crash_after {
             self.queue.schedule(
                 now + delay,
@@ -217,10 +215,11 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         let Some(life) = self.life(id, token) else {
             return;
         };
-        self.change_pod(id, observer, |pod| {
-            pod.ready_since = None;
-            pod.waiting_reason = "CrashLoopBackOff".into();
-        });
+        let status = PodStatus {
+            ready_since: None,
+            waiting_reason: "CrashLoopBackOff".into(),
+        };
+        self.change_pod(id, status, observer);
         if let Some(delay) = life.restart_after {
             self.queue.schedule(
                 self.now + delay,
@@ -238,21 +237,15 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         (record.token == token).then(|| record.life.clone())
     }
 
-    pub(super) fn change_pod(
-        &mut self,
-        id: &PodId,
-        observer: &mut dyn Observer,
-        change: impl FnOnce(&mut Pod),
-    ) {
-        let object = ObjectRef::new(Kind::Pod, &id.namespace, &id.name);
-        let Some(Object::Pod(mut pod)) = self.store.get(&object) else {
-            return;
-        };
-        if pod.metadata.uid != id.uid {
+    /// Nothing happens to a pod that is gone, nor to another one of its name.
+    fn change_pod(&mut self, id: &PodId, status: PodStatus, observer: &mut dyn Observer) {
+        let observed = self.store.world.observed(&id.namespace);
+        let pod = observed.and_then(|observed| observed.pods.get(&id.name));
+        if pod.is_none_or(|pod| pod.metadata.uid != id.uid) {
             return;
         }
-        change(Arc::make_mut(&mut pod));
-        let written = self.store.update(&object, Object::Pod(pod));
+        let object = ObjectRef::new(Kind::Pod, &id.namespace, &id.name);
+        let written = self.store.update_status(&object, Status::Pod(status));
         self.wrote(written.ok().flatten(), observer);
     }
 

@@ -1,6 +1,7 @@
 //! The simulation itself: time, the store and the controllers that share them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -17,7 +18,7 @@ use super::pods::PodModel;
 use super::queue::{PodId, Queue, Task};
 use super::replica_sets::PodRecord;
 use super::settings::Settings;
-use super::store::{Object, Store, Written, mix};
+use super::store::{Store, Written, mix};
 use super::world::{Kind, ObjectRef, World};
 
 /// A virtual cluster with a rollout controller. What it is made of is shared, so that copies are cheap.
@@ -38,7 +39,7 @@ pub struct Simulation<M = Box<dyn MetricSource>, P = Box<dyn PodModel>> {
     /// Jobs whose command runs or has run, by uid.
     pub(super) jobs_started: BTreeSet<String>,
     /// What was applied last, for the next apply.
-    pub(super) applied: BTreeMap<ObjectRef, serde_json::Value>,
+    pub(super) applied: BTreeMap<ObjectRef, Arc<serde_json::Value>>,
     /// Failed reconciliations in a row.
     pub(super) failures: BTreeMap<ObjectRef, u32>,
     /// Decisions in the present second.
@@ -176,12 +177,21 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
 
     fn within_pace(&mut self, object: &ObjectRef) -> bool {
         let second = self.now.as_secs();
-        let pace = self.paces.entry(object.clone()).or_insert((second, 0));
-        if pace.0 != second {
-            *pace = (second, 0);
-        }
-        pace.1 = pace.1.saturating_add(1);
-        pace.1 <= self.settings.decisions_per_second
+        let decisions = match self.paces.get_mut(object) {
+            Some((since, decisions)) if *since == second => {
+                *decisions = decisions.saturating_add(1);
+                *decisions
+            }
+            Some(pace) => {
+                *pace = (second, 1);
+                1
+            }
+            None => {
+                self.paces.insert(object.clone(), (second, 1));
+                1
+            }
+        };
+        decisions <= self.settings.decisions_per_second
     }
 
     /// The time on the rollout controller's clock.
@@ -239,11 +249,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         if exists && object.kind != Kind::Pod {
             self.wake(object);
         }
-        for owner in &written.owners {
-            if owner.controller == Some(true) {
-                let kind = Kind::of(&owner.api_version, &owner.kind);
-                self.wake(&ObjectRef::new(kind, &object.namespace, &owner.name));
-            }
+        for controller in &written.controllers {
+            self.wake(controller);
         }
         for watcher in self.referrers(object) {
             self.wake(&watcher);
@@ -262,16 +269,15 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             | Kind::Service
             | Kind::Secret => return,
         };
-        if self.store.get(object).is_some() {
+        if self.store.contains(object) {
             self.queue.reconcile(self.now + delay, object);
         }
     }
 
     fn has_surplus_pods(&self, object: &ObjectRef) -> bool {
-        match self.store.get(object) {
-            Some(Object::ReplicaSet(set)) => set.status.replicas > set.replicas,
-            Some(_) | None => false,
-        }
+        let observed = self.store.world.observed(&object.namespace);
+        let set = observed.and_then(|observed| observed.replica_sets.get(&*object.name));
+        set.is_some_and(|set| set.status.replicas > set.replicas)
     }
 
     /// The objects whose spec names `object`.
@@ -280,7 +286,7 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         let places = world
             .namespaces
             .iter()
-            .filter(|(name, _)| object.namespace.is_empty() || *name == &object.namespace);
+            .filter(|(name, _)| object.namespace.is_empty() || name.as_str() == &*object.namespace);
         let mut found = Vec::new();
         for (namespace, place) in places {
             for (name, rollout) in &place.rollouts {
@@ -319,6 +325,9 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         events: &[Event],
         observer: &mut dyn Observer,
     ) {
+        if !observer.wants_events() {
+            return;
+        }
         for event in events {
             let owner = if event.about_owner {
                 match self.owning_rollout(object) {
@@ -337,11 +346,11 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
     /// The Rollout that an experiment belongs to, if it exists.
     fn owning_rollout(&self, object: &ObjectRef) -> Option<ObjectRef> {
         let place = self.store.world.observed(&object.namespace)?;
-        let experiment = place.experiments.get(&object.name)?;
+        let experiment = place.experiments.get(&*object.name)?;
         let mut owners = experiment.metadata.owner_references.iter();
         let owner = owners.find(|owner| owner.kind == "Rollout")?;
         let rollout = ObjectRef::new(Kind::Rollout, &object.namespace, &owner.name);
-        self.store.get(&rollout).map(|_| rollout)
+        self.store.contains(&rollout).then_some(rollout)
     }
 
     /// The controller starts: it lists everything there is.
@@ -405,7 +414,7 @@ pub(crate) fn rollout_refers_to(rollout: &Rollout, object: &ObjectRef) -> bool {
     let strategy = &rollout.spec.strategy;
     match &object.kind {
         Kind::Service => {
-            let name = object.name.as_str();
+            let name: &str = &object.name;
             let in_blue_green = strategy.blue_green.as_ref().is_some_and(|blue_green| {
                 [&blue_green.active_service, &blue_green.preview_service]
                     .iter()
@@ -438,11 +447,10 @@ pub(crate) fn rollout_refers_to(rollout: &Rollout, object: &ObjectRef) -> bool {
             in_canary || in_blue_green
         }
         Kind::Other { group, kind } => {
-            let refers_to_workload = rollout
-                .spec
-                .workload_ref
-                .as_ref()
-                .is_some_and(|workload| workload.name == object.name && &workload.kind == kind);
+            let refers_to_workload =
+                rollout.spec.workload_ref.as_ref().is_some_and(|workload| {
+                    *workload.name == *object.name && &workload.kind == kind
+                });
             // Which router objects a Rollout names is the routers' knowledge: any may concern it.
             let built_in = matches!(group.as_str(), "apps" | "batch" | "");
             let routed = strategy
@@ -451,11 +459,9 @@ pub(crate) fn rollout_refers_to(rollout: &Rollout, object: &ObjectRef) -> bool {
                 .is_some_and(|canary| canary.traffic_routing.is_some());
             refers_to_workload || (routed && !built_in)
         }
-        Kind::ReplicaSet => {
-            rollout.spec.workload_ref.as_ref().is_some_and(|workload| {
-                workload.name == object.name && workload.kind == "ReplicaSet"
-            })
-        }
+        Kind::ReplicaSet => rollout.spec.workload_ref.as_ref().is_some_and(|workload| {
+            *workload.name == *object.name && workload.kind == "ReplicaSet"
+        }),
         Kind::Rollout | Kind::AnalysisRun | Kind::Experiment | Kind::Pod | Kind::Secret => false,
     }
 }

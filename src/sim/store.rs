@@ -5,32 +5,59 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::engine::Observed;
 use crate::engine::objects;
 pub(super) use crate::engine::objects::{Object, kind_of};
+use crate::engine::{Observed, ReplicaSetStatus};
 use crate::spec::analysis::{AnalysisRunStatus, ClusterAnalysisTemplate};
 use crate::spec::experiment::ExperimentStatus;
-use crate::spec::meta::{ObjectMeta, OwnerReference};
+use crate::spec::meta::ObjectMeta;
 use crate::spec::rollout_status::RolloutStatus;
 use crate::time::Timestamp;
 
 use super::observer::{Change, ChangeKind};
 use super::world::{Kind, Namespace, ObjectRef, World};
 
-/// A status as the rollout controller stores it.
+/// A status as the controller of its kind stores it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Status {
     Rollout(Box<RolloutStatus>),
     AnalysisRun(Box<AnalysisRunStatus>),
     Experiment(Box<ExperimentStatus>),
+    ReplicaSet(ReplicaSetStatus),
+    Pod(PodStatus),
+}
+
+/// What a node says of a pod, see [`crate::engine::Pod`].
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct PodStatus {
+    pub ready_since: Option<Timestamp>,
+    pub waiting_reason: String,
 }
 
 /// What a write did.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Written {
     pub change: Change,
-    pub owners: Vec<OwnerReference>,
+    /// The owners with `controller: true`.
+    pub controllers: Vec<ObjectRef>,
     pub uid: String,
+}
+
+impl Written {
+    fn new(object: ObjectRef, kind: ChangeKind, meta: &ObjectMeta) -> Self {
+        let controllers = meta.owner_references.iter();
+        let controllers = controllers.filter(|owner| owner.controller == Some(true));
+        Self {
+            controllers: controllers
+                .map(|owner| {
+                    let kind = Kind::of(&owner.api_version, &owner.kind);
+                    object.neighbour(kind, &owner.name)
+                })
+                .collect(),
+            uid: meta.uid.clone(),
+            change: Change { object, kind },
+        }
+    }
 }
 
 /// The objects and the counters that stamp them.
@@ -69,11 +96,19 @@ impl Store {
 
     pub fn get(&self, object: &ObjectRef) -> Option<Object> {
         if object.kind == Kind::ClusterAnalysisTemplate {
-            let found = self.cluster_templates.get(&object.name)?;
+            let found = self.cluster_templates.get(&*object.name)?;
             return Some(Object::ClusterAnalysisTemplate(found.clone()));
         }
-        let place = self.world.namespaces.get(&object.namespace)?;
+        let place = self.world.namespaces.get(&*object.namespace)?;
         objects::get(&place.rollouts, &place.observed, object)
+    }
+
+    pub fn contains(&self, object: &ObjectRef) -> bool {
+        if object.kind == Kind::ClusterAnalysisTemplate {
+            return self.cluster_templates.contains_key(&*object.name);
+        }
+        let place = self.world.namespaces.get(&*object.namespace);
+        place.is_some_and(|place| objects::contains(&place.rollouts, &place.observed, object))
     }
 
     /// Stores a new object.
@@ -86,43 +121,37 @@ impl Store {
         mut object: Object,
         now: Timestamp,
     ) -> Result<Written, String> {
-        let mut meta = object.meta();
-        if meta.name.is_empty() && !meta.generate_name.is_empty() {
+        let meta = object.metadata();
+        let name = if meta.name.is_empty() && !meta.generate_name.is_empty() {
             let number = self.last_uid.wrapping_add(1);
-            meta.name = format!(
-                "{}{}",
-                meta.generate_name,
-                short_code(mix(self.seed, number))
-            );
-        }
-        if meta.name.is_empty() {
+            let code = short_code(mix(self.seed, number));
+            format!("{}{code}", meta.generate_name)
+        } else {
+            meta.name.clone()
+        };
+        if name.is_empty() {
             return Err("metadata.name: Required value: name or generateName is required".into());
         }
-        let reference = object.reference(namespace, &meta.name);
-        if self.get(&reference).is_some() {
+        let reference = object.reference(namespace, &name);
+        if self.contains(&reference) {
             return Err(format!(
-                "{} {:?} already exists",
-                reference.kind.as_str(),
-                meta.name
+                "{} {name:?} already exists",
+                reference.kind.as_str()
             ));
         }
-        meta.namespace = reference.namespace.clone();
-        meta.uid = self.new_uid();
-        meta.resource_version = self.new_resource_version();
-        meta.generation = 1;
-        meta.creation_timestamp = Some(now.truncate_to_seconds());
-        meta.deletion_timestamp = None;
-        let (owners, uid) = (meta.owner_references.clone(), meta.uid.clone());
-        object.set_meta(meta);
-        self.insert(&reference, object);
-        Ok(Written {
-            change: Change {
-                object: reference,
-                kind: ChangeKind::Created,
-            },
-            owners,
-            uid,
-        })
+        let (uid, resource_version) = (self.new_uid(), self.new_resource_version());
+        let written = change_metadata(&mut object, |meta| {
+            meta.name = name;
+            meta.namespace = reference.namespace.to_string();
+            meta.uid = uid;
+            meta.resource_version = resource_version;
+            meta.generation = 1;
+            meta.creation_timestamp = Some(now.truncate_to_seconds());
+            meta.deletion_timestamp = None;
+            Written::new(reference, ChangeKind::Created, meta)
+        });
+        self.insert(&written.change.object, object);
+        Ok(written)
     }
 
     /// Stores a changed object; none where nothing differs.
@@ -137,37 +166,32 @@ impl Store {
         let Some(old) = self.get(reference) else {
             return Err(not_found(reference));
         };
-        let old_meta = old.meta();
-        let mut meta = object.meta();
-        meta.name.clone_from(&old_meta.name);
-        meta.namespace.clone_from(&old_meta.namespace);
-        meta.uid.clone_from(&old_meta.uid);
-        meta.resource_version.clone_from(&old_meta.resource_version);
-        meta.generation = old_meta.generation;
-        meta.creation_timestamp = old_meta.creation_timestamp;
-        meta.deletion_timestamp = old_meta.deletion_timestamp;
-        object.set_meta(meta.clone());
+        let old_meta = old.metadata();
+        change_metadata(&mut object, |meta| {
+            meta.name.clone_from(&old_meta.name);
+            meta.namespace.clone_from(&old_meta.namespace);
+            meta.uid.clone_from(&old_meta.uid);
+            meta.resource_version.clone_from(&old_meta.resource_version);
+            meta.generation = old_meta.generation;
+            meta.creation_timestamp = old_meta.creation_timestamp;
+            meta.deletion_timestamp = old_meta.deletion_timestamp;
+        });
         if object == old {
             return Ok(None);
         }
-        if object.spec_differs(&old) {
-            meta.generation = meta.generation.saturating_add(1);
-        }
-        meta.resource_version = self.new_resource_version();
-        let (owners, uid) = (meta.owner_references.clone(), meta.uid.clone());
-        object.set_meta(meta);
+        let generations = i64::from(object.spec_differs(&old));
+        let resource_version = self.new_resource_version();
+        let written = change_metadata(&mut object, |meta| {
+            meta.generation = meta.generation.saturating_add(generations);
+            meta.resource_version = resource_version;
+            Written::new(reference.clone(), ChangeKind::Updated, meta)
+        });
         self.insert(reference, object);
-        Ok(Some(Written {
-            change: Change {
-                object: reference.clone(),
-                kind: ChangeKind::Updated,
-            },
-            owners,
-            uid,
-        }))
+        Ok(Some(written))
     }
 
-    /// Stores a changed status; none where nothing differs.
+    /// Stores a changed status, in the stored object where nobody shares it; none where nothing
+    /// differs.
     ///
     /// # Errors
     /// An object that does not exist.
@@ -176,77 +200,87 @@ impl Store {
         reference: &ObjectRef,
         status: Status,
     ) -> Result<Option<Written>, String> {
-        let meta = match (self.get(reference), status) {
-            (Some(Object::Rollout(mut object)), Status::Rollout(status)) => {
-                if object.status == *status {
+        let missing = || not_found(reference);
+        let place = self.world.namespaces.get_mut(&*reference.namespace);
+        let place = place.ok_or_else(missing)?;
+        let (name, observed): (&str, _) = (&reference.name, &mut place.observed);
+        let meta = match status {
+            Status::Rollout(status) => {
+                let stored = place.rollouts.get_mut(name).ok_or_else(missing)?;
+                if stored.status == *status {
                     return Ok(None);
                 }
-                let changed = Arc::make_mut(&mut object);
+                let changed = Arc::make_mut(stored);
                 changed.status = *status;
-                changed.metadata.resource_version = self.new_resource_version();
-                let meta = object.metadata.clone();
-                self.insert(reference, Object::Rollout(object));
-                meta
+                &mut changed.metadata
             }
-            (Some(Object::AnalysisRun(mut object)), Status::AnalysisRun(status)) => {
-                if object.status == *status {
+            Status::AnalysisRun(status) => {
+                let stored = observed.analysis_runs.get_mut(name).ok_or_else(missing)?;
+                if stored.status == *status {
                     return Ok(None);
                 }
-                let changed = Arc::make_mut(&mut object);
+                let changed = Arc::make_mut(stored);
                 changed.status = *status;
-                changed.metadata.resource_version = self.new_resource_version();
-                let meta = object.metadata.clone();
-                self.insert(reference, Object::AnalysisRun(object));
-                meta
+                &mut changed.metadata
             }
-            (Some(Object::Experiment(mut object)), Status::Experiment(status)) => {
-                if object.status == *status {
+            Status::Experiment(status) => {
+                let stored = observed.experiments.get_mut(name).ok_or_else(missing)?;
+                if stored.status == *status {
                     return Ok(None);
                 }
-                let changed = Arc::make_mut(&mut object);
+                let changed = Arc::make_mut(stored);
                 changed.status = *status;
-                changed.metadata.resource_version = self.new_resource_version();
-                let meta = object.metadata.clone();
-                self.insert(reference, Object::Experiment(object));
-                meta
+                &mut changed.metadata
             }
-            (Some(_) | None, _) => return Err(not_found(reference)),
+            Status::ReplicaSet(status) => {
+                let stored = observed.replica_sets.get_mut(name).ok_or_else(missing)?;
+                if stored.status == status {
+                    return Ok(None);
+                }
+                let changed = Arc::make_mut(stored);
+                changed.status = status;
+                &mut changed.metadata
+            }
+            Status::Pod(status) => {
+                let stored = observed.pods.get_mut(name).ok_or_else(missing)?;
+                let PodStatus {
+                    ready_since,
+                    waiting_reason,
+                } = status;
+                if stored.ready_since == ready_since && stored.waiting_reason == waiting_reason {
+                    return Ok(None);
+                }
+                let changed = Arc::make_mut(stored);
+                changed.ready_since = ready_since;
+                changed.waiting_reason = waiting_reason;
+                &mut changed.metadata
+            }
         };
-        Ok(Some(Written {
-            change: Change {
-                object: reference.clone(),
-                kind: ChangeKind::Updated,
-            },
-            owners: meta.owner_references,
-            uid: meta.uid,
-        }))
+        self.last_resource_version = self.last_resource_version.saturating_add(1);
+        meta.resource_version = self.last_resource_version.to_string();
+        let written = Written::new(reference.clone(), ChangeKind::Updated, meta);
+        Ok(Some(written))
     }
 
     /// Removes an object; none where there is none. What it owned stays, see [`Self::owned_by`].
     pub fn delete(&mut self, reference: &ObjectRef) -> Option<Written> {
-        let meta = self.get(reference)?.meta();
-        let name = &reference.name;
+        let object = self.get(reference)?;
+        let name: &str = &reference.name;
         if reference.kind == Kind::ClusterAnalysisTemplate {
             self.cluster_templates.remove(name);
             for namespace in self.world.namespaces.values_mut() {
                 namespace.observed.cluster_analysis_templates.remove(name);
             }
         } else {
-            let namespace = self.world.namespaces.get_mut(&reference.namespace)?;
+            let namespace = self.world.namespaces.get_mut(&*reference.namespace)?;
             objects::remove(&mut namespace.rollouts, &mut namespace.observed, reference);
             if reference.kind == Kind::Rollout {
                 namespace.traffic.remove(name);
             }
         }
         self.last_resource_version = self.last_resource_version.saturating_add(1);
-        Some(Written {
-            change: Change {
-                object: reference.clone(),
-                kind: ChangeKind::Deleted,
-            },
-            owners: meta.owner_references,
-            uid: meta.uid,
-        })
+        let meta = object.metadata();
+        Some(Written::new(reference.clone(), ChangeKind::Deleted, &meta))
     }
 
     /// The objects of a namespace that name this uid as an owner.
@@ -304,15 +338,13 @@ impl Store {
     }
 
     fn insert(&mut self, reference: &ObjectRef, object: Object) {
-        let name = reference.name.clone();
+        let name: &str = &reference.name;
         if let Object::ClusterAnalysisTemplate(template) = object {
             for namespace in self.world.namespaces.values_mut() {
-                namespace
-                    .observed
-                    .cluster_analysis_templates
-                    .insert(name.clone(), template.clone());
+                let known = &mut namespace.observed.cluster_analysis_templates;
+                known.insert(name.to_owned(), template.clone());
             }
-            self.cluster_templates.insert(name, template);
+            self.cluster_templates.insert(name.to_owned(), template);
             return;
         }
         let namespace = self.namespace_mut(&reference.namespace);
@@ -345,6 +377,17 @@ impl Store {
             low & 0xffff_ffff_ffff
         )
     }
+}
+
+/// Changes metadata where they stand, or in a copy where they are kept as JSON.
+fn change_metadata<T>(object: &mut Object, change: impl FnOnce(&mut ObjectMeta) -> T) -> T {
+    if let Some(meta) = object.metadata_mut() {
+        return change(meta);
+    }
+    let mut meta = object.metadata().into_owned();
+    let changed = change(&mut meta);
+    object.set_meta(meta);
+    changed
 }
 
 /// The error of the API server for a missing object.
@@ -391,7 +434,7 @@ mod tests {
         let created = store.create("ns", service(json!({"a": "b"})), now).unwrap();
         let reference = created.change.object;
         assert!(store.create("ns", service(json!({})), now).is_err());
-        let first = store.get(&reference).unwrap().meta();
+        let first = store.get(&reference).unwrap().metadata().into_owned();
         assert_eq!(first.creation_timestamp, Some(Timestamp::from_secs(1)));
         assert_eq!(first.uid.len(), 36);
         assert_eq!(
@@ -404,7 +447,7 @@ mod tests {
                 .unwrap()
                 .is_some()
         );
-        let second = store.get(&reference).unwrap().meta();
+        let second = store.get(&reference).unwrap().metadata().into_owned();
         assert_eq!(second.uid, first.uid);
         assert_ne!(second.resource_version, first.resource_version);
         assert!(store.delete(&reference).is_some());
@@ -429,7 +472,7 @@ mod tests {
         let reference = created.change.object;
         let mut generation_after = |object: Object| {
             store.update(&reference, object).unwrap();
-            store.get(&reference).unwrap().meta().generation
+            store.get(&reference).unwrap().metadata().generation
         };
         assert_eq!(generation_after(rollout(1, "y", 0)), 1);
         assert_eq!(generation_after(rollout(1, "y", 3)), 1);

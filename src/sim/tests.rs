@@ -46,10 +46,7 @@ impl Log {
 
 impl Observer for Log {
     fn changed(&mut self, now: Timestamp, change: &Change, world: &World) {
-        let (namespace, name) = (
-            change.object.namespace.as_str(),
-            change.object.name.as_str(),
-        );
+        let (namespace, name): (&str, &str) = (&change.object.namespace, &change.object.name);
         match &change.object.kind {
             Kind::Rollout => {
                 let Some(rollout) = world.rollout(namespace, name) else {

@@ -15,6 +15,10 @@ fn cut(time: &mut Option<Timestamp>) {
     *time = time.map(Timestamp::truncate_to_seconds);
 }
 
+fn is_whole(time: Option<Timestamp>) -> bool {
+    time == time.map(Timestamp::truncate_to_seconds)
+}
+
 impl TruncateTimes for RolloutStatus {
     fn truncate_times(&mut self) {
         cut(&mut self.aborted_at);
@@ -22,9 +26,14 @@ impl TruncateTimes for RolloutStatus {
         for pause in &mut self.pause_conditions {
             cut(&mut pause.start_time);
         }
-        for condition in &mut self.conditions {
-            cut(&mut condition.last_update_time);
-            cut(&mut condition.last_transition_time);
+        let are_whole = self.conditions.iter().all(|condition| {
+            is_whole(condition.last_update_time) && is_whole(condition.last_transition_time)
+        });
+        if !are_whole {
+            for condition in self.conditions.make_mut() {
+                cut(&mut condition.last_update_time);
+                cut(&mut condition.last_transition_time);
+            }
         }
         for plugin in &mut self.canary.step_plugin_statuses {
             cut(&mut plugin.started_at);
@@ -52,10 +61,12 @@ impl TruncateTimes for AnalysisRunStatus {
         cut(&mut self.started_at);
         cut(&mut self.completed_at);
         for result in &mut self.metric_results {
-            result
-                .measurements
-                .iter_mut()
-                .for_each(TruncateTimes::truncate_times);
+            let are_whole = (result.measurements.iter())
+                .all(|it| [it.started_at, it.finished_at, it.resume_at].map(is_whole) == [true; 3]);
+            if !are_whole {
+                let measurements = result.measurements.make_mut().iter_mut();
+                measurements.for_each(TruncateTimes::truncate_times);
+            }
         }
     }
 }

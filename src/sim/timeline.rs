@@ -14,7 +14,7 @@ use crate::time::{Duration, Timestamp};
 
 use super::observer::{Change, ChangeKind, DecisionRecord, EventOutcome, Observer};
 use super::recording::Recording;
-use super::traffic::traffic_shares;
+use super::traffic::destinations;
 use super::world::{Kind, Namespace, ObjectRef, World};
 
 /// A line of the timeline.
@@ -124,7 +124,8 @@ pub struct Recorder {
     old_hash: String,
     /// Whether another version has been current since.
     release_seen: bool,
-    previous: Option<Arc<Rollout>>,
+    /// The status before the next change; where no story is told, what entries are made of alone.
+    previous: Option<RolloutStatus>,
     sets: BTreeMap<String, Arc<ReplicaSet>>,
     services: BTreeMap<String, String>,
     phases: BTreeMap<String, AnalysisPhase>,
@@ -208,10 +209,10 @@ impl Recorder {
         let status = &rollout.status;
         self.release_seen |= status.current_pod_hash != self.old_hash;
         let share = if self.release_seen {
-            traffic_shares(world, &self.namespace, &self.rollout)
-                .get(&status.current_pod_hash)
-                .copied()
-                .unwrap_or(0.0)
+            destinations(world, &self.namespace, &self.rollout)
+                .iter()
+                .filter(|destination| destination.hash == status.current_pod_hash)
+                .fold(0.0, |share, destination| share + destination.share)
         } else {
             0.0
         };
@@ -239,19 +240,15 @@ impl Recorder {
         }
     }
 
-    fn rollout_changed(&mut self, now: Timestamp, rollout: &Arc<Rollout>) {
-        let previous = self.previous.replace(rollout.clone());
-        let Some(previous) = previous else { return };
-        let (old, new) = (&previous.status, &rollout.status);
+    fn rollout_changed(&mut self, now: Timestamp, rollout: &Rollout) {
+        let new = &rollout.status;
         if !self.tells {
-            if new.stable_rs != old.stable_rs {
-                self.note(now, EntryKind::Promotion, String::new());
-            }
-            if new.abort != old.abort {
-                self.note(now, EntryKind::Abort, String::new());
-            }
+            self.rollout_changed_quietly(now, new);
             return;
         }
+        let Some(old) = &self.previous.replace(new.clone()) else {
+            return;
+        };
         self.note_step(now, rollout, old, new);
         self.note_weights(now, old, new);
         self.note_pauses(now, rollout, old, new);
@@ -286,6 +283,26 @@ impl Recorder {
                 format!("{}: {}", new.phase, new.message)
             };
             self.note(now, EntryKind::Phase, text);
+        }
+    }
+
+    fn rollout_changed_quietly(&mut self, now: Timestamp, new: &RolloutStatus) {
+        let Some(old) = &mut self.previous else {
+            self.previous = Some(RolloutStatus {
+                stable_rs: new.stable_rs.clone(),
+                abort: new.abort,
+                ..RolloutStatus::default()
+            });
+            return;
+        };
+        let (promoted, aborted) = (new.stable_rs != old.stable_rs, new.abort != old.abort);
+        if promoted {
+            old.stable_rs.clone_from(&new.stable_rs);
+            self.note(now, EntryKind::Promotion, String::new());
+        }
+        if let (true, Some(old)) = (aborted, &mut self.previous) {
+            old.abort = new.abort;
+            self.note(now, EntryKind::Abort, String::new());
         }
     }
 
@@ -532,18 +549,22 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
+    fn wants_events(&self) -> bool {
+        self.tells
+    }
+
     fn changed(&mut self, now: Timestamp, change: &Change, world: &World) {
         let object = &change.object;
         let Some(place) = world.namespaces.get(&self.namespace) else {
             return;
         };
-        if object.namespace != self.namespace {
+        if *object.namespace != *self.namespace {
             return;
         }
         match &object.kind {
-            Kind::Rollout if object.name == self.rollout => {
-                if let Some(rollout) = place.rollouts.get(&object.name) {
-                    self.rollout_changed(now, &rollout.clone());
+            Kind::Rollout if *object.name == *self.rollout => {
+                if let Some(rollout) = place.rollouts.get(&*object.name) {
+                    self.rollout_changed(now, rollout);
                 }
             }
             Kind::ReplicaSet => self.set_changed(now, &object.name, place),
@@ -575,7 +596,7 @@ impl Observer for Recorder {
             && event.kind == EventKind::Warning
             && outcome == EventOutcome::Stored
             && object.kind == Kind::Rollout
-            && object.name == self.rollout
+            && *object.name == *self.rollout
             && !told
         {
             self.note(

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::meta::{DurationString, IntOrString, ObjectMeta, is_false, is_zero};
 use super::metric_provider::MetricProvider;
 use super::rollout::{AnalysisTemplateRef, FieldRef};
-use super::shared::{Shared, is_empty_list};
+use super::shared::{Shared, is_empty_list, is_empty_map};
 use super::text_enum::{text_enum, unset_by_default};
 use crate::time::Timestamp;
 
@@ -225,8 +225,8 @@ pub struct RunSummary {
 pub struct MetricResult {
     pub name: String,
     pub phase: AnalysisPhase,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub measurements: Vec<Measurement>,
+    #[serde(skip_serializing_if = "is_empty_list")]
+    pub measurements: Shared<Vec<Measurement>>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// Measurements without errors.
@@ -244,8 +244,8 @@ pub struct MetricResult {
     pub consecutive_error: i32,
     #[serde(skip_serializing_if = "is_false")]
     pub dry_run: bool,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "is_empty_map")]
+    pub metadata: Shared<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "is_zero")]
     pub consecutive_success: i32,
 }

@@ -144,7 +144,7 @@ impl RolloutSpec {
     }
 
     fn canary(&self) -> Option<&CanaryStrategy> {
-        self.strategy.canary.as_ref()
+        self.strategy.canary.as_deref()
     }
 
     fn routed_canary(&self) -> Option<&CanaryStrategy> {

@@ -1,5 +1,6 @@
 //! Parts that all Kubernetes objects share (`apimachinery` `meta/v1` and `util/intstr`).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::{IntErrorKind, ParseIntError};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::go_text::quote;
+use super::shared::{Shared, is_empty_list, is_empty_map};
 use super::text_enum::text_enum;
 use crate::time::{Duration, DurationError, Timestamp};
 
@@ -36,12 +38,12 @@ pub struct ObjectMeta {
     pub creation_timestamp: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_timestamp: Option<Timestamp>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub owner_references: Vec<OwnerReference>,
+    #[serde(skip_serializing_if = "is_empty_map")]
+    pub labels: Shared<BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "is_empty_map")]
+    pub annotations: Shared<BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "is_empty_list")]
+    pub owner_references: Shared<Vec<OwnerReference>>,
     /// Fields not named here (`finalizers`, `managedFields`, ...), kept for writing back.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -74,8 +76,8 @@ pub struct OwnerReference {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub match_labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "is_empty_map")]
+    pub match_labels: Shared<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub match_expressions: Vec<LabelSelectorRequirement>,
 }
@@ -159,7 +161,11 @@ impl IntOrString {
         let value = match self {
             IntOrString::Int(value) => return Ok(*value),
             IntOrString::String(text) => {
-                let percent = parse_go_int(&text.replace('%', "")).map_err(|reason| {
+                let number = match text.strip_suffix('%') {
+                    Some(number) if !number.contains('%') => Cow::Borrowed(number),
+                    Some(_) | None => Cow::Owned(text.replace('%', "")),
+                };
+                let percent = parse_go_int(&number).map_err(|reason| {
                     let text = quote(text);
                     format!("invalid value for IntOrString: invalid value {text}: {reason}")
                 })?;

@@ -101,9 +101,9 @@ pub struct ObjectRef {
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutStrategy {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub blue_green: Option<BlueGreenStrategy>,
+    pub blue_green: Option<Shared<BlueGreenStrategy>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub canary: Option<CanaryStrategy>,
+    pub canary: Option<Shared<CanaryStrategy>>,
 }
 
 /// Two full stacks and a service switched between them.
@@ -297,6 +297,14 @@ impl Rollout {
             controller: Some(true),
             block_owner_deletion: Some(true),
         }
+    }
+
+    /// Whether the status was found for this generation of the spec.
+    pub fn is_observed(&self) -> bool {
+        let (text, generation) = (&self.status.observed_generation, self.metadata.generation);
+        let digits = generation.unsigned_abs().checked_ilog10().unwrap_or(0) as usize + 1;
+        // Exactly as it is written: no zeros before it, no plus.
+        text.len() == digits + usize::from(generation < 0) && text.parse() == Ok(generation)
     }
 
     /// Stable and canary service as they are now: ping-pong services, if there are some, before
@@ -567,4 +575,30 @@ pub struct ArgumentValueFrom {
 #[serde(rename_all = "camelCase", default)]
 pub struct FieldRef {
     pub field_path: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rollout;
+
+    #[test]
+    fn a_status_is_of_the_generation_that_it_names() {
+        let mut rollout = Rollout::default();
+        for (generation, text, is_observed) in [
+            (7, "7", true),
+            (10, "10", true),
+            (0, "0", true),
+            (-3, "-3", true),
+            (7, "8", false),
+            (7, "07", false),
+            (7, "+7", false),
+            (0, "-0", false),
+            (0, "", false),
+            (i64::MIN, "-9223372036854775808", true),
+        ] {
+            rollout.metadata.generation = generation;
+            rollout.status.observed_generation = text.to_owned();
+            assert_eq!(rollout.is_observed(), is_observed, "{generation} {text:?}");
+        }
+    }
 }

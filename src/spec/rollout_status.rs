@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::analysis::AnalysisPhase;
 use super::meta::{ConditionStatus, DurationString, is_false, is_zero};
+use super::shared::{Shared, is_empty_list};
 use super::text_enum::{text_enum, unset_by_default};
 use crate::time::Timestamp;
 
@@ -40,8 +41,8 @@ pub struct RolloutStatus {
     /// `metadata.generation` as a string.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub observed_generation: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub conditions: Vec<RolloutCondition>,
+    #[serde(skip_serializing_if = "is_empty_list")]
+    pub conditions: Shared<Vec<RolloutCondition>>,
     #[schemars(extend("x-optional" = true))]
     pub canary: CanaryStatus,
     #[schemars(extend("x-optional" = true))]

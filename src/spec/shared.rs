@@ -1,5 +1,6 @@
 //! Parts of objects that are copied and hashed far more often than changed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -106,6 +107,11 @@ impl<T: JsonSchema> JsonSchema for Shared<T> {
 /// For `skip_serializing_if`.
 pub(super) fn is_empty_list<T>(list: &Shared<Vec<T>>) -> bool {
     list.is_empty()
+}
+
+/// For `skip_serializing_if`.
+pub(super) fn is_empty_map<K, V>(map: &Shared<BTreeMap<K, V>>) -> bool {
+    map.is_empty()
 }
 
 #[cfg(test)]

@@ -433,7 +433,7 @@ impl Recorder {
     }
 
     fn on_deleted(&mut self, object: &ObjectRef, now: Timestamp) {
-        let name = &object.name;
+        let name: &str = &object.name;
         let kept = self.without_namespace(name);
         match &object.kind {
             Kind::ReplicaSet => {
@@ -442,7 +442,7 @@ impl Recorder {
                 }
             }
             Kind::AnalysisRun | Kind::Experiment => {
-                let by_name = (object.kind.clone(), name.clone());
+                let by_name = (object.kind.clone(), name.to_owned());
                 if let Some(key) = self.run_keys_by_name.get(&by_name) {
                     let area = object.kind.as_str().to_lowercase();
                     self.put(format!("{area}/{key}/phase"), json!("deleted"), now);
@@ -484,18 +484,18 @@ impl Recorder {
 impl Observer for Recorder {
     fn changed(&mut self, now: Timestamp, change: &Change, world: &World) {
         let object = &change.object;
-        if object.namespace != self.namespace {
+        if *object.namespace != *self.namespace {
             return;
         }
         match change.kind {
             ChangeKind::Created | ChangeKind::Updated => {}
             ChangeKind::Deleted => return self.on_deleted(object, now),
         }
-        let Some(namespace) = world.namespaces.get(&object.namespace) else {
+        let Some(namespace) = world.namespaces.get(&*object.namespace) else {
             return;
         };
         let observed = &namespace.observed;
-        let name = &object.name;
+        let name: &str = &object.name;
         match &object.kind {
             Kind::Rollout => {
                 if let Some(rollout) = namespace.rollouts.get(name) {
@@ -549,7 +549,7 @@ impl Observer for Recorder {
             EventOutcome::Stored => {}
             EventOutcome::Counted | EventOutcome::Dropped => return,
         }
-        if object.kind == Kind::Rollout && object.namespace == self.namespace {
+        if object.kind == Kind::Rollout && *object.namespace == *self.namespace {
             let time = now.since(self.start).as_secs_f64();
             self.sequences
                 .entry(format!("rollout/{}/events", object.name))
@@ -719,8 +719,8 @@ mod tests {
             let metadata = &mut replica_set.metadata;
             metadata.name = format!("demo-{hash}");
             let label = (POD_TEMPLATE_HASH_LABEL.to_owned(), hash.to_owned());
-            metadata.labels.extend([label]);
-            metadata.owner_references.push(OwnerReference {
+            metadata.labels.make_mut().extend([label]);
+            metadata.owner_references.make_mut().push(OwnerReference {
                 kind: "Rollout".into(),
                 name: "demo".into(),
                 ..OwnerReference::default()

@@ -328,7 +328,7 @@ mod tests {
                 _ => AnalysisPhase::Error,
             };
             count_measurement(&mut result, phase);
-            result.measurements.push(Measurement {
+            result.measurements.make_mut().push(Measurement {
                 phase,
                 ..Measurement::default()
             });

@@ -1,5 +1,6 @@
 //! One reconciliation of an AnalysisRun (argo-rollouts `analysis/analysis.go`).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::engine::{Action, Decision, Event, Observed};
@@ -57,7 +58,7 @@ pub fn decide(
         answers,
         now,
         terminating: assess::is_terminating(run.spec.terminate, &run.status.metric_results),
-        status: run.status.clone(),
+        status: Cow::Borrowed(&run.status),
         decision,
     };
     pass.measure();
@@ -77,7 +78,7 @@ pub fn decide(
     pass.forget_old_measurements();
     pass.schedule();
     let (status, mut decision) = (pass.status, pass.decision);
-    decision.status = (status != run.status).then_some(status);
+    decision.status = (*status != run.status).then(|| status.into_owned());
     decision
 }
 
@@ -88,7 +89,7 @@ struct Pass<'a> {
     now: Timestamp,
     terminating: bool,
     /// The next status.
-    status: AnalysisRunStatus,
+    status: Cow<'a, AnalysisRunStatus>,
     decision: Decision<AnalysisRunStatus>,
 }
 
@@ -173,7 +174,7 @@ impl Pass<'_> {
             shown.push_str(&format!(", {}", measurement.message));
         }
         self.reason(shown);
-        let results = &mut self.status.metric_results;
+        let results = &mut self.status.to_mut().metric_results;
         let index = match results.iter().position(|result| result.name == metric.name) {
             Some(index) => index,
             None => {
@@ -181,7 +182,7 @@ impl Pass<'_> {
                     name: metric.name.clone(),
                     phase: AnalysisPhase::Running,
                     dry_run: self.prepared.dry_run.contains(&metric.name),
-                    metadata: result_metadata(metric, self.prepared),
+                    metadata: result_metadata(metric, self.prepared).into(),
                     ..MetricResult::default()
                 });
                 results.len() - 1
@@ -191,14 +192,16 @@ impl Pass<'_> {
             return;
         };
         assess::count_measurement(result, phase);
-        match result.measurements.last_mut() {
+        let measurements = result.measurements.make_mut();
+        match measurements.last_mut() {
             Some(last) if replaces_last => *last = measurement,
-            Some(_) | None => result.measurements.push(measurement),
+            Some(_) | None => measurements.push(measurement),
         }
     }
 
     fn assess(&mut self) {
-        self.status
+        let status = self.status.to_mut();
+        status
             .started_at
             .get_or_insert(self.now.truncate_to_seconds());
         let RunAssessment {
@@ -211,7 +214,7 @@ impl Pass<'_> {
             &self.prepared.metrics,
             &self.prepared.dry_run,
             self.run.spec.terminate,
-            &mut self.status.metric_results,
+            &mut status.metric_results,
         );
         for (metric, phase) in completed {
             let reason = format!("Metric{phase}");
@@ -219,19 +222,20 @@ impl Pass<'_> {
             self.decision.events.push(event(phase, reason, message));
             self.reason(format!("metric {metric}: ends as {phase}"));
         }
-        self.status.run_summary = run_summary;
-        self.status.dry_run_summary = Some(dry_run_summary);
-        if phase == self.status.phase {
+        let status = self.status.to_mut();
+        status.run_summary = run_summary;
+        status.dry_run_summary = Some(dry_run_summary);
+        if phase == status.phase {
             return;
         }
-        self.status.phase = phase;
-        self.status.message = message;
+        status.phase = phase;
+        status.message = message;
         if phase.is_completed() {
             self.decision.events.push(completion_event(phase));
-            self.status
+            status
                 .completed_at
                 .get_or_insert(self.now.truncate_to_seconds());
-            let message = &self.status.message;
+            let message = &status.message;
             let text = if message.is_empty() {
                 format!("the run ends as {phase}")
             } else {
@@ -243,13 +247,16 @@ impl Pass<'_> {
 
     /// Keeps the last measurements of each metric, and the Jobs that made them.
     fn forget_old_measurements(&mut self) {
-        for result in &mut self.status.metric_results {
+        for result in &mut self.status.to_mut().metric_results {
             let Some(metric) = find_metric(self.prepared, &result.name) else {
                 continue;
             };
             let limit = self.prepared.retained(&result.name);
             let excess = result.measurements.len().saturating_sub(limit);
-            for measurement in result.measurements.drain(..excess) {
+            if excess == 0 {
+                continue;
+            }
+            for measurement in result.measurements.make_mut().drain(..excess) {
                 if metric.provider.job.is_some() {
                     self.decision.actions.push(Action::StopMeasurement {
                         metric: Box::new(metric.clone()),

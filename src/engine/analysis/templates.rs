@@ -146,8 +146,8 @@ pub fn new_run(
             name: name.to_owned(),
             generate_name: generate_name.to_owned(),
             namespace: namespace.to_owned(),
-            labels,
-            annotations,
+            labels: labels.into(),
+            annotations: annotations.into(),
             ..ObjectMeta::default()
         },
         spec: AnalysisRunSpec {
@@ -277,6 +277,9 @@ pub fn runs_to_delete(
     successful_limit: i32,
     unsuccessful_limit: i32,
 ) -> Vec<Arc<AnalysisRun>> {
+    if runs.is_empty() {
+        return Vec::new();
+    }
     let kept_hashes: BTreeSet<&str> = replica_sets
         .iter()
         .filter(|set| set.metadata.deletion_timestamp.is_none())
@@ -419,6 +422,7 @@ mod tests {
         let mut set = ReplicaSet::default();
         set.metadata
             .labels
+            .make_mut()
             .insert(POD_TEMPLATE_HASH_LABEL.into(), hash.into());
         set
     }

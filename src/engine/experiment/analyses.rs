@@ -167,7 +167,7 @@ impl Context<'_> {
             "",
             &experiment.metadata.namespace,
         )?;
-        run.metadata.owner_references = vec![self.owner_reference()];
+        run.metadata.owner_references = vec![self.owner_reference()].into();
         match templates::create_with_collision_counter(&self.observed.analysis_runs, run) {
             Created::New(run) => {
                 let name = run.metadata.name.clone();

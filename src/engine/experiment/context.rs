@@ -82,10 +82,11 @@ impl<'a> Context<'a> {
         ObjectMeta {
             name,
             namespace: self.experiment.metadata.namespace.clone(),
-            owner_references: vec![self.owner_reference()],
-            annotations: annotations
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into(),
+            owner_references: vec![self.owner_reference()].into(),
+            annotations: BTreeMap::from(
+                annotations.map(|(key, value)| (key.to_owned(), value.to_owned())),
+            )
+            .into(),
             ..ObjectMeta::default()
         }
     }

@@ -160,10 +160,10 @@ impl Context<'_> {
             .labels_mut()
             .insert(key.clone(), hash.clone().into());
         let mut selector = template.selector.clone().unwrap_or_default();
-        selector.match_labels.insert(key, hash);
+        selector.match_labels.make_mut().insert(key, hash);
         let name = format!("{}-{}", self.experiment.metadata.name, template.name);
         let mut metadata = self.template_metadata(name, &template.name);
-        metadata.labels = pod_template.labels();
+        metadata.labels = pod_template.labels().into();
         ReplicaSet {
             metadata,
             replicas: 0,
@@ -225,7 +225,7 @@ impl Context<'_> {
             return;
         }
         let mut set = ReplicaSet::clone(set);
-        let annotations = &mut set.metadata.annotations;
+        let annotations = set.metadata.annotations.make_mut();
         if delay.is_zero() {
             annotations.remove(SCALE_DOWN_DEADLINE_ANNOTATION);
         } else {

@@ -66,7 +66,7 @@ impl Context<'_> {
                     kind: "Service".to_owned(),
                     metadata: self.template_metadata(name.to_owned(), &template.name),
                     spec: ServiceSpec {
-                        selector: set.metadata.labels.clone(),
+                        selector: BTreeMap::clone(&set.metadata.labels),
                         ports,
                         rest: Map::new(),
                     },

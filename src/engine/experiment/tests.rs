@@ -331,7 +331,7 @@ fn a_service_is_made_for_container_ports() {
         world.run_for(2);
         let made = &world.observed.services[name];
         let set = &world.observed.replica_sets["xp-one"];
-        assert_eq!(made.spec.selector, set.metadata.labels);
+        assert_eq!(&made.spec.selector, &*set.metadata.labels);
         assert_eq!(
             serde_json::to_value(&made.spec.ports).unwrap(),
             json!([

@@ -70,10 +70,9 @@ impl Fnv32 {
     /// Its decimal digits, each as a safe letter.
     fn safe_text(&self) -> String {
         let letter = |digit: u8| SAFE_LETTERS[usize::from(digit) % SAFE_LETTERS.len()];
-        let digits = self.0.to_string();
-        digits
-            .bytes()
-            .map(|digit| char::from(letter(digit)))
-            .collect()
+        let mut text = self.0.to_string().into_bytes();
+        text.iter_mut().for_each(|digit| *digit = letter(*digit));
+        // Of letters only.
+        String::from_utf8(text).unwrap_or_default()
     }
 }

@@ -58,16 +58,12 @@ impl Context<'_> {
         }
         self.show_runs(&current);
 
-        let names: Vec<String> = current
-            .iter()
-            .map(|run| run.metadata.name.clone())
-            .collect();
-        let others: Vec<Arc<AnalysisRun>> = self
-            .other_runs
-            .iter()
-            .filter(|run| !names.contains(&run.metadata.name))
-            .cloned()
-            .collect();
+        let is_shown = |run: &Arc<AnalysisRun>| {
+            let mut shown = current.iter();
+            shown.any(|shown| shown.metadata.name == run.metadata.name)
+        };
+        let others = self.other_runs.iter().filter(|run| !is_shown(run));
+        let others: Vec<Arc<AnalysisRun>> = others.cloned().collect();
         self.terminate_runs(others.iter());
         let spec = &self.rollout.spec;
         let expired = templates::runs_to_delete(
@@ -171,14 +167,10 @@ impl Context<'_> {
 
     fn reconcile_background_run(&mut self) -> Result<Run, String> {
         let current = self.current_runs.canary_background.clone();
-        let Some(background) = self
-            .rollout
-            .spec
-            .strategy
-            .canary
-            .as_ref()
-            .and_then(|canary| canary.analysis.clone())
-            .filter(|background| !background.analysis.templates.is_empty())
+        let canary = self.rollout.spec.strategy.canary.clone();
+        let background = canary.as_ref().and_then(|canary| canary.analysis.as_ref());
+        let Some(background) =
+            background.filter(|background| !background.analysis.templates.is_empty())
         else {
             self.terminate_runs(current.iter());
             return Ok(None);
@@ -324,7 +316,7 @@ impl Context<'_> {
             annotations.extend(metadata.annotations.clone());
         }
         if let Some(selector) = &self.rollout.spec.selector {
-            labels.extend(selector.match_labels.clone());
+            labels.extend(BTreeMap::clone(&selector.match_labels));
         }
         let mut run = templates::new_run(
             &own,
@@ -338,7 +330,7 @@ impl Context<'_> {
             "",
             &self.rollout.metadata.namespace,
         )?;
-        run.metadata.owner_references = vec![self.rollout.owner_reference()];
+        run.metadata.owner_references = vec![self.rollout.owner_reference()].into();
         let run = match templates::create_with_collision_counter(&self.observed.analysis_runs, run)
         {
             templates::Created::New(run) => {

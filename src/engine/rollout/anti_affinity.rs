@@ -119,8 +119,9 @@ pub fn affinity_without_injected_rule(
 
 /// Whether the injected term names a revision that is no longer the stable one.
 pub fn injected_rule_needs_update(affinity: Option<&Value>, rollout: &Rollout) -> bool {
-    rollout.status.stable_rs != current_hash(rollout)
-        && injected_hash(affinity, rollout).is_some_and(|hash| hash != rollout.status.stable_rs)
+    let stable = &rollout.status.stable_rs;
+    injected_hash(affinity, rollout).is_some_and(|hash| hash != stable)
+        && *stable != current_hash(rollout)
 }
 
 /// List and index of the injected term.

@@ -29,7 +29,7 @@ impl Context<'_> {
     }
 
     fn blue_green(&self) -> Option<&BlueGreenStrategy> {
-        self.rollout.spec.strategy.blue_green.as_ref()
+        self.rollout.spec.strategy.blue_green.as_deref()
     }
 
     pub(super) fn reconcile_blue_green_sets(&mut self) {

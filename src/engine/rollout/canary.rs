@@ -95,9 +95,8 @@ impl Context<'_> {
         if self.rollout.spec.paused || status.promote_full {
             return;
         }
-        let Some(pause) =
-            steps::current_step(&self.rollout).and_then(|(_, step)| step.pause.clone())
-        else {
+        let step = steps::current_step(&self.rollout);
+        let Some(pause) = step.and_then(|(_, step)| step.pause.as_ref()) else {
             return;
         };
         match pause_condition(&self.rollout, PauseReason::CanaryPauseStep) {
@@ -107,10 +106,10 @@ impl Context<'_> {
                 }
             }
             Some(condition) => {
-                if let Some(end) = pause
+                let end = pause
                     .seconds()
-                    .and_then(|seconds| pause_end(condition, i64::from(seconds)))
-                {
+                    .and_then(|seconds| pause_end(condition, i64::from(seconds)));
+                if let Some(end) = end {
                     if end >= self.now {
                         self.decision.wake(just_after(end));
                     }

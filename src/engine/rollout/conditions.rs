@@ -39,23 +39,37 @@ pub fn condition(status: &RolloutStatus, type_: RolloutConditionType) -> Option<
 /// last transition where the condition's status stays, and does nothing at all where the reason
 /// stays, too, whatever the message. Returns whether something changed.
 pub fn set_condition(status: &mut RolloutStatus, mut new: RolloutCondition) -> bool {
+    if is_set(status, new.type_, new.status, &new.reason) {
+        return false;
+    }
     if let Some(present) = condition(status, new.type_)
         && present.status == new.status
     {
-        if present.reason == new.reason {
-            return false;
-        }
         new.last_transition_time = present.last_transition_time;
     }
-    remove_condition(status, new.type_);
-    status.conditions.push(new);
+    let conditions = status.conditions.make_mut();
+    conditions.retain(|condition| condition.type_ != new.type_);
+    conditions.push(new);
     true
 }
 
+/// Whether the condition of this type has this status for this reason, so that [`set_condition`]
+/// would change nothing.
+pub fn is_set(
+    status: &RolloutStatus,
+    type_: RolloutConditionType,
+    wanted: ConditionStatus,
+    reason: &str,
+) -> bool {
+    condition(status, type_)
+        .is_some_and(|present| present.status == wanted && present.reason == reason)
+}
+
 pub fn remove_condition(status: &mut RolloutStatus, type_: RolloutConditionType) {
-    status
-        .conditions
-        .retain(|condition| condition.type_ != type_);
+    if condition(status, type_).is_some() {
+        let conditions = status.conditions.make_mut();
+        conditions.retain(|condition| condition.type_ != type_);
+    }
 }
 
 /// Whether the status moved forward since `rollout.status`: pods were updated, became ready or
@@ -107,7 +121,7 @@ pub fn rollout_healthy(rollout: &Rollout, new: &RolloutStatus) -> bool {
     }
     new.updated_replicas == replicas
         && new.available_replicas == replicas
-        && rollout.status.observed_generation == rollout.metadata.generation.to_string()
+        && rollout.is_observed()
         && strategy_done
 }
 

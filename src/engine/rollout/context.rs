@@ -1,6 +1,7 @@
 //! The working copy of one reconciliation.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -63,18 +64,8 @@ impl<'a> Context<'a> {
             .filter(|set| owned(set.metadata.controller()))
             .cloned()
             .collect();
-        replica_sets.sort_by(|left, right| {
-            (
-                left.metadata.creation_timestamp,
-                original_revision(left),
-                left.name(),
-            )
-                .cmp(&(
-                    right.metadata.creation_timestamp,
-                    original_revision(right),
-                    right.name(),
-                ))
-        });
+        replica_sets
+            .sort_by(|left, right| by_age(left, right).then_with(|| left.name().cmp(right.name())));
 
         let status = &rollout.status;
         let mut current_runs = CurrentRuns::default();
@@ -277,8 +268,13 @@ pub(super) fn original_revision(set: &ReplicaSet) -> i64 {
 
 /// Whether `left` was created before `right`; within the same second the revision decides.
 pub(super) fn is_older(left: &ReplicaSet, right: &ReplicaSet) -> bool {
-    (left.metadata.creation_timestamp, original_revision(left))
-        < (right.metadata.creation_timestamp, original_revision(right))
+    by_age(left, right).is_lt()
+}
+
+fn by_age(left: &ReplicaSet, right: &ReplicaSet) -> Ordering {
+    let created = |set: &ReplicaSet| set.metadata.creation_timestamp;
+    let by_time = created(left).cmp(&created(right));
+    by_time.then_with(|| original_revision(left).cmp(&original_revision(right)))
 }
 
 /// The time after which a ReplicaSet is to be scaled down, if it carries one.

@@ -52,7 +52,9 @@ pub fn experiment_of_step(
         .unwrap_or_default();
     let name = format!("{}-{hash}-{revision}-{index}", rollout.metadata.name);
     let mut labels = rollout.metadata.labels.clone();
-    labels.insert(POD_TEMPLATE_HASH_LABEL.to_owned(), hash);
+    labels
+        .make_mut()
+        .insert(POD_TEMPLATE_HASH_LABEL.to_owned(), hash);
 
     let templates = step
         .templates
@@ -71,7 +73,7 @@ pub fn experiment_of_step(
             name,
             namespace: rollout.metadata.namespace.clone(),
             labels,
-            annotations: BTreeMap::from([(REVISION_ANNOTATION.to_owned(), revision)]),
+            annotations: BTreeMap::from([(REVISION_ANNOTATION.to_owned(), revision)]).into(),
             ..ObjectMeta::default()
         },
         spec: ExperimentSpec {
@@ -122,6 +124,9 @@ pub fn experiments_to_delete(
     limit_successful: i32,
     limit_unsuccessful: i32,
 ) -> Vec<Arc<Experiment>> {
+    if experiments.is_empty() {
+        return Vec::new();
+    }
     let is_deleted: BTreeMap<&str, bool> = replica_sets
         .iter()
         .map(|set| (set.hash(), set.metadata.deletion_timestamp.is_some()))
@@ -199,9 +204,10 @@ fn template_spec(
     let metadata = &template.metadata;
     if !metadata.labels.is_empty() {
         let labels = pod_template.labels_mut();
+        let selected = selector.match_labels.make_mut();
         for (key, value) in &metadata.labels {
             labels.insert(key.clone(), value.clone().into());
-            selector.match_labels.insert(key.clone(), value.clone());
+            selected.insert(key.clone(), value.clone());
         }
     }
     if !metadata.annotations.is_empty() {
@@ -343,7 +349,7 @@ mod tests {
     fn an_unknown_spec_ref_is_an_error() {
         let mut rollout = rollout();
         let canary = rollout.spec.strategy.canary.as_mut().unwrap();
-        canary.steps.make_mut()[1]
+        canary.make_mut().steps.make_mut()[1]
             .experiment
             .as_mut()
             .unwrap()
@@ -359,11 +365,12 @@ mod tests {
         let mut experiment: Experiment =
             serde_json::from_value(json!({"metadata": {"name": name}, "status": {"phase": phase}}))
                 .unwrap();
-        experiment.metadata.owner_references.push(OwnerReference {
+        let owner = OwnerReference {
             uid: uid.to_owned(),
             controller: Some(true),
             ..OwnerReference::default()
-        });
+        };
+        experiment.metadata.owner_references = vec![owner].into();
         experiment
     }
 
@@ -402,7 +409,8 @@ mod tests {
             experiment.metadata.creation_timestamp = Some(Timestamp::from_secs(created));
             if let Some(hash) = hash {
                 let key = POD_TEMPLATE_HASH_LABEL.to_owned();
-                experiment.metadata.labels.insert(key, hash.to_owned());
+                let labels = experiment.metadata.labels.make_mut();
+                labels.insert(key, hash.to_owned());
             }
             Arc::new(experiment)
         };

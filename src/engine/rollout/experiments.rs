@@ -100,7 +100,7 @@ impl Context<'_> {
         else {
             return Ok(None);
         };
-        wanted.metadata.owner_references = vec![self.rollout.owner_reference()];
+        wanted.metadata.owner_references = vec![self.rollout.owner_reference()].into();
         let created =
             match experiment_step::create_with_collision(&self.observed.experiments, wanted) {
                 experiment_step::Created::New(experiment) => {

@@ -52,12 +52,11 @@ pub fn sync_replica_set_metadata(
     match desired.map(serde_json::to_string) {
         Some(Ok(text)) => {
             let key = EPHEMERAL_METADATA_ANNOTATION.to_owned();
-            set.metadata.annotations.insert(key, text);
+            set.metadata.annotations.make_mut().insert(key, text);
         }
         Some(Err(_)) | None => {
-            set.metadata
-                .annotations
-                .remove(EPHEMERAL_METADATA_ANNOTATION);
+            let annotations = set.metadata.annotations.make_mut();
+            annotations.remove(EPHEMERAL_METADATA_ANNOTATION);
         }
     }
     true
@@ -71,10 +70,12 @@ pub fn sync_pod_metadata(
 ) -> bool {
     let labels = changes(&metadata.labels, injected, desired, labels_of);
     let annotations = changes(&metadata.annotations, injected, desired, annotations_of);
-    let changed = !labels.is_empty() || !annotations.is_empty();
-    apply(&mut metadata.labels, labels);
-    apply(&mut metadata.annotations, annotations);
-    changed
+    if labels.is_empty() && annotations.is_empty() {
+        return false;
+    }
+    apply(metadata.labels.make_mut(), labels);
+    apply(metadata.annotations.make_mut(), annotations);
+    true
 }
 
 type Strings = BTreeMap<String, String>;
@@ -197,7 +198,7 @@ mod tests {
     #[test]
     fn what_others_wrote_stays() {
         let mut pod = ObjectMeta::default();
-        pod.labels.insert("mesh".into(), "on".into());
+        pod.labels.make_mut().insert("mesh".into(), "on".into());
         let canary = metadata(json!({"labels": {"role": "canary", "empty": ""}}));
         assert!(sync_pod_metadata(&mut pod, None, Some(&canary)));
         assert_eq!(pod.labels.len(), 2);
@@ -211,7 +212,8 @@ mod tests {
         for text in ["foo", "null"] {
             let mut set = replica_set(json!({}));
             let key = EPHEMERAL_METADATA_ANNOTATION.to_owned();
-            set.metadata.annotations.insert(key, text.to_owned());
+            let annotations = set.metadata.annotations.make_mut();
+            annotations.insert(key, text.to_owned());
             assert_eq!(injected_metadata(&set), None);
         }
     }

@@ -138,7 +138,7 @@ impl Context<'_> {
         use RolloutConditionType::{Paused, Progressing};
 
         let stored = &self.rollout.status;
-        if stored.observed_generation != self.rollout.metadata.generation.to_string() {
+        if !self.rollout.is_observed() {
             return false;
         }
         let progressing = conditions::condition(stored, Progressing);
@@ -214,8 +214,9 @@ impl Context<'_> {
         self.reason(message.clone());
         let mut status = self.rollout.status.clone();
         let previous = conditions::condition(&status, RolloutConditionType::InvalidSpec);
-        let observed = status.observed_generation == self.rollout.metadata.generation.to_string();
-        if observed && previous.is_some_and(|previous| previous.message == message) {
+        if self.rollout.is_observed()
+            && previous.is_some_and(|previous| previous.message == message)
+        {
             return;
         }
         if previous.is_some_and(|previous| previous.message != message) {

@@ -8,7 +8,7 @@ use super::messages;
 
 /// Phase of a Rollout with this spec and status, and why it is not healthy.
 pub fn rollout_phase(spec: &RolloutSpec, status: &RolloutStatus) -> (RolloutPhase, String) {
-    for condition in &status.conditions {
+    for condition in status.conditions.iter() {
         if condition.type_ == RolloutConditionType::InvalidSpec {
             let message = format!("{}: {}", condition.type_, condition.message);
             return (RolloutPhase::Degraded, message);

@@ -71,7 +71,7 @@ pub(super) fn resolve_workload<'a>(
         .pointer("/metadata/generation")
         .and_then(Value::as_i64)
         .unwrap_or(0);
-    copy.metadata.annotations.insert(
+    copy.metadata.annotations.make_mut().insert(
         WORKLOAD_GENERATION_ANNOTATION.to_owned(),
         generation.to_string(),
     );
@@ -91,18 +91,11 @@ impl Context<'_> {
         if stored.metadata.annotations.get(key) == wanted.as_ref() {
             return;
         }
+        let annotations = self.rollout.to_mut().metadata.annotations.make_mut();
         match &wanted {
-            Some(wanted) => {
-                self.rollout
-                    .to_mut()
-                    .metadata
-                    .annotations
-                    .insert(key.to_owned(), wanted.clone());
-            }
-            None => {
-                self.rollout.to_mut().metadata.annotations.remove(key);
-            }
-        }
+            Some(wanted) => annotations.insert(key.to_owned(), wanted.clone()),
+            None => annotations.remove(key),
+        };
         self.act(Action::PatchRollout(RolloutPatch {
             annotations: BTreeMap::from([(key.to_owned(), wanted)]),
             replicas: None,
@@ -112,15 +105,10 @@ impl Context<'_> {
     /// Whether this very spec was found valid by an earlier pass, whose status says so. A workload's
     /// template may change without the rollout's generation.
     fn is_known_as_valid(&self) -> bool {
-        let Rollout {
-            metadata,
-            spec,
-            status,
-            ..
-        } = self.rollout.as_ref();
+        let Rollout { spec, status, .. } = self.rollout.as_ref();
         spec.workload_ref.is_none()
             && !status.phase.is_unset()
-            && status.observed_generation == metadata.generation.to_string()
+            && self.rollout.is_observed()
             && conditions::condition(status, RolloutConditionType::InvalidSpec).is_none()
     }
 

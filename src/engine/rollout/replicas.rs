@@ -45,7 +45,7 @@ pub fn basic_canary_replica_counts(
         CanarySize::Weight(weight) => weight,
         CanarySize::Replicas(_) => 0,
     };
-    let max_surge = max_surge(&rollout.spec);
+    let (max_surge, max_unavailable) = max_surge_and_unavailable(&rollout.spec);
     let max_weight = rollout.spec.max_traffic_weight_or_default();
     let distinct_stable = distinct_stable(new, stable);
 
@@ -73,7 +73,7 @@ pub fn basic_canary_replica_counts(
         return ReplicaCounts::clamped(new_count, stable_count);
     }
 
-    let least_available = spec_replicas - i64::from(max_unavailable(&rollout.spec));
+    let least_available = spec_replicas - i64::from(max_unavailable);
     // Growing, pods of the stable side may go whether available or not; shrinking (after an abort,
     // say), those of the canary.
     let growing = new.is_none() || desired_new >= new_current;
@@ -323,26 +323,12 @@ fn replicas_for_weight(replicas: i32, weight: i32, max_weight: i32) -> i32 {
 
 /// Pods allowed above `spec.replicas`; 0 for blue-green.
 pub fn max_surge(spec: &RolloutSpec) -> i32 {
-    match &spec.strategy.canary {
-        Some(_) => surge_and_unavailable(spec).0,
-        None => 0,
-    }
+    max_surge_and_unavailable(spec).0
 }
 
 /// Pods of `spec.replicas` that need not be available.
 pub fn max_unavailable(spec: &RolloutSpec) -> i32 {
-    let replicas = spec.replicas_or_default();
-    if replicas == 0 {
-        return 0;
-    }
-    let unavailable = match &spec.strategy.canary {
-        Some(_) => surge_and_unavailable(spec).1,
-        None => spec
-            .max_unavailable_or_default()
-            .scaled(replicas, false)
-            .unwrap_or(0),
-    };
-    unavailable.min(replicas)
+    max_surge_and_unavailable(spec).1
 }
 
 /// `spec.replicas` for the ReplicaSet of the present pod template. `all` are the Rollout's
@@ -553,6 +539,24 @@ fn replicas_closest_to_weight(
     closest.map_or((0, replicas), |(canary, total)| (canary, total - canary))
 }
 
+/// [`max_surge`] and [`max_unavailable`] at once.
+fn max_surge_and_unavailable(spec: &RolloutSpec) -> (i32, i32) {
+    let replicas = spec.replicas_or_default();
+    let (surge, unavailable) = match &spec.strategy.canary {
+        Some(_) => surge_and_unavailable(spec),
+        None => {
+            let unavailable = spec.max_unavailable_or_default().scaled(replicas, false);
+            (0, unavailable.unwrap_or(0))
+        }
+    };
+    let unavailable = if replicas == 0 {
+        0
+    } else {
+        unavailable.min(replicas)
+    };
+    (surge, unavailable)
+}
+
 /// Surge and unavailability; never both zero, since nothing could move then. Both are zero if one
 /// of them is no number, which validation refuses.
 fn surge_and_unavailable(spec: &RolloutSpec) -> (i32, i32) {
@@ -600,7 +604,7 @@ fn distinct_stable<'a>(
 fn routed_canary(spec: &RolloutSpec) -> Option<&CanaryStrategy> {
     spec.strategy
         .canary
-        .as_ref()
+        .as_deref()
         .filter(|canary| canary.traffic_routing.is_some())
 }
 

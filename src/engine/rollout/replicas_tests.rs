@@ -27,6 +27,7 @@ fn replica_set(hash: &str, (replicas, available): Pods) -> ReplicaSet {
     set.metadata.name = hash.to_owned();
     set.metadata
         .labels
+        .make_mut()
         .insert(POD_TEMPLATE_HASH_LABEL.to_owned(), hash.to_owned());
     set.status.available_replicas = available;
     set.status.replicas = replicas;
@@ -525,6 +526,7 @@ fn availability_and_saturation() {
     assert!(!is_saturated(&rollout, Some(&set)));
     set.metadata
         .annotations
+        .make_mut()
         .insert(DESIRED_REPLICAS_ANNOTATION.to_owned(), "2".to_owned());
     assert!(is_saturated(&rollout, Some(&set)));
     set.status.available_replicas = 1;

@@ -1,5 +1,7 @@
 //! `spec.restartAt`: pods that are older are evicted, a few at a time; and pod metadata.
 
+use std::collections::BTreeMap;
+
 use crate::engine::{Action, Pod};
 use crate::time::{Duration, Timestamp};
 
@@ -85,9 +87,9 @@ impl Context<'_> {
     /// their role.
     pub(super) fn reconcile_pod_metadata(&mut self) {
         let strategy = self.rollout.spec.strategy.clone();
-        let (new_metadata, stable_metadata) = match (strategy.canary, strategy.blue_green) {
-            (Some(canary), _) => (canary.canary_metadata, canary.stable_metadata),
-            (None, Some(blue_green)) => (blue_green.preview_metadata, blue_green.active_metadata),
+        let (new_metadata, stable_metadata) = match (&strategy.canary, &strategy.blue_green) {
+            (Some(canary), _) => (&canary.canary_metadata, &canary.stable_metadata),
+            (None, Some(blue_green)) => (&blue_green.preview_metadata, &blue_green.active_metadata),
             (None, None) => return,
         };
         if new_metadata.is_none() && stable_metadata.is_none() {
@@ -97,10 +99,10 @@ impl Context<'_> {
         let steady = stable_hash.is_empty() || stable_hash == self.new_hash();
         let mut wanted = Vec::new();
         if steady {
-            wanted.extend(self.new.map(|index| (index, stable_metadata)));
+            wanted.extend(self.new.map(|index| (index, stable_metadata.as_ref())));
         } else {
-            wanted.extend(self.new.map(|index| (index, new_metadata)));
-            wanted.extend(self.stable.map(|index| (index, stable_metadata)));
+            wanted.extend(self.new.map(|index| (index, new_metadata.as_ref())));
+            wanted.extend(self.stable.map(|index| (index, stable_metadata.as_ref())));
         }
         wanted.extend(self.other_indices().into_iter().map(|index| (index, None)));
         for (index, wanted) in wanted {
@@ -109,11 +111,11 @@ impl Context<'_> {
             };
             let before = metadata::injected_metadata(set);
             let mut changed = set.clone();
-            let modified = metadata::sync_replica_set_metadata(&mut changed, wanted.as_ref());
+            let modified = metadata::sync_replica_set_metadata(&mut changed, wanted);
             let (uid, replicas) = (set.metadata.uid.clone(), set.replicas);
             if modified {
                 self.update_set(index, |set| {
-                    metadata::sync_replica_set_metadata(set, wanted.as_ref());
+                    metadata::sync_replica_set_metadata(set, wanted);
                 });
             }
             if replicas == 0 {
@@ -129,11 +131,11 @@ impl Context<'_> {
                     continue;
                 }
                 let mut changed = pod.metadata.clone();
-                if metadata::sync_pod_metadata(&mut changed, before.as_ref(), wanted.as_ref()) {
+                if metadata::sync_pod_metadata(&mut changed, before.as_ref(), wanted) {
                     updates.push(Action::UpdatePodMetadata {
                         name: changed.name,
-                        labels: changed.labels,
-                        annotations: changed.annotations,
+                        labels: BTreeMap::clone(&changed.labels),
+                        annotations: BTreeMap::clone(&changed.annotations),
                     });
                 }
             }

@@ -31,14 +31,9 @@ impl Context<'_> {
             .unwrap_or(0)
     }
 
-    fn inherited_annotations(&self) -> BTreeMap<String, String> {
-        self.rollout
-            .metadata
-            .annotations
-            .iter()
-            .filter(|(key, _)| !NOT_INHERITED.contains(&key.as_str()))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
+    fn inherited_annotations(&self) -> impl Iterator<Item = (&String, &String)> {
+        let annotations = self.rollout.metadata.annotations.iter();
+        annotations.filter(|(key, _)| !NOT_INHERITED.contains(&key.as_str()))
     }
 
     /// Creates the ReplicaSet of the present pod template, with no pods yet.
@@ -68,8 +63,12 @@ impl Context<'_> {
         let mut selector = spec.selector.clone().unwrap_or_default();
         selector
             .match_labels
+            .make_mut()
             .insert(POD_TEMPLATE_HASH_LABEL.to_owned(), hash);
-        let mut annotations = self.inherited_annotations();
+        let inherited = self.inherited_annotations();
+        let mut annotations: BTreeMap<String, String> = inherited
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
         annotations.insert(REVISION_ANNOTATION.to_owned(), revision.to_string());
         annotations.insert(
             DESIRED_REPLICAS_ANNOTATION.to_owned(),
@@ -79,9 +78,9 @@ impl Context<'_> {
             metadata: ObjectMeta {
                 name: name.clone(),
                 namespace: self.rollout.metadata.namespace.clone(),
-                labels: template.labels(),
-                annotations,
-                owner_references: vec![self.rollout.owner_reference()],
+                labels: template.labels().into(),
+                annotations: annotations.into(),
+                owner_references: vec![self.rollout.owner_reference()].into(),
                 ..ObjectMeta::default()
             },
             replicas: 0,
@@ -127,7 +126,7 @@ impl Context<'_> {
         if annotations.get(REVISION_ANNOTATION) == Some(&revision) {
             return;
         }
-        let annotations = &mut self.rollout.to_mut().metadata.annotations;
+        let annotations = self.rollout.to_mut().metadata.annotations.make_mut();
         annotations.insert(REVISION_ANNOTATION.to_owned(), revision.clone());
         self.act(Action::PatchRollout(RolloutPatch {
             annotations: BTreeMap::from([(REVISION_ANNOTATION.to_owned(), Some(revision.clone()))]),
@@ -148,11 +147,9 @@ impl Context<'_> {
         let revision = set
             .revision()
             .max(self.highest_other_revision().saturating_add(1));
-        let previous = set.annotation(REVISION_ANNOTATION).map(str::to_owned);
-        let inherited = self.inherited_annotations();
         let annotations_change = set.revision() != revision
-            || inherited
-                .iter()
+            || self
+                .inherited_annotations()
                 .any(|(key, value)| set.metadata.annotations.get(key) != Some(value));
         let min_ready = self.rollout.spec.min_ready_seconds;
         let affinity_changes = anti_affinity::injected_rule_needs_update(
@@ -160,10 +157,15 @@ impl Context<'_> {
             &self.rollout,
         );
         if annotations_change || set.min_ready_seconds != min_ready || affinity_changes {
+            let previous = set.annotation(REVISION_ANNOTATION).map(str::to_owned);
+            let inherited: Vec<(String, String)> = self
+                .inherited_annotations()
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect();
             let rollout = self.rollout.clone();
             self.update_set(index, |set| {
-                let annotations = &mut set.metadata.annotations;
-                annotations.extend(inherited.clone());
+                let annotations = set.metadata.annotations.make_mut();
+                annotations.extend(inherited.iter().cloned());
                 annotations.insert(REVISION_ANNOTATION.to_owned(), revision.to_string());
                 if let (true, Some(previous)) = (annotations_change, &previous) {
                     let history = annotations

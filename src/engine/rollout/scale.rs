@@ -28,14 +28,13 @@ impl Context<'_> {
         let drop_deadline = replicas == 0 && !self.delays_scale_down_on_abort();
         self.update_set(index, |set| {
             set.replicas = replicas;
-            set.metadata.annotations.insert(
+            let annotations = set.metadata.annotations.make_mut();
+            annotations.insert(
                 DESIRED_REPLICAS_ANNOTATION.to_owned(),
                 rollout_replicas.to_string(),
             );
             if drop_deadline {
-                set.metadata
-                    .annotations
-                    .remove(SCALE_DOWN_DEADLINE_ANNOTATION);
+                annotations.remove(SCALE_DOWN_DEADLINE_ANNOTATION);
             }
         });
         if resized {
@@ -171,7 +170,7 @@ impl Context<'_> {
         }
         let deadline: Timestamp = (self.now + delay).truncate_to_seconds();
         self.update_set(index, |set| {
-            set.metadata.annotations.insert(
+            set.metadata.annotations.make_mut().insert(
                 SCALE_DOWN_DEADLINE_ANNOTATION.to_owned(),
                 deadline.to_string(),
             );
@@ -182,9 +181,8 @@ impl Context<'_> {
     fn remove_scale_down_deadline(&mut self, index: usize) {
         if self.set(index).is_some_and(has_scale_down_deadline) {
             self.update_set(index, |set| {
-                set.metadata
-                    .annotations
-                    .remove(SCALE_DOWN_DEADLINE_ANNOTATION);
+                let annotations = set.metadata.annotations.make_mut();
+                annotations.remove(SCALE_DOWN_DEADLINE_ANNOTATION);
             });
         }
     }

@@ -91,6 +91,7 @@ impl Context<'_> {
         service
             .metadata
             .annotations
+            .make_mut()
             .entry(MANAGED_BY_ANNOTATION.to_owned())
             .or_insert_with(|| owner.clone());
         self.services.insert(name.to_owned(), service);

@@ -6,8 +6,7 @@ use crate::engine::{Event, REVISION_ANNOTATION, ReplicaSet};
 use crate::spec::analysis::AnalysisPhase;
 use crate::spec::meta::{ConditionStatus, LabelSelector};
 use crate::spec::rollout_status::{
-    CompletionStatus, PingPongType, RolloutCondition, RolloutConditionType, RolloutPhase,
-    RolloutStatus,
+    CompletionStatus, PingPongType, RolloutConditionType, RolloutPhase, RolloutStatus,
 };
 use crate::time::Duration;
 
@@ -349,14 +348,20 @@ impl Context<'_> {
         }
     }
 
-    fn condition(
+    /// Sets a condition, see [`conditions::set_condition`]. It is made only where something changes.
+    fn set_condition(
         &self,
+        status: &mut RolloutStatus,
         type_: RolloutConditionType,
-        status: ConditionStatus,
+        wanted: ConditionStatus,
         reason: &str,
-        message: impl Into<String>,
-    ) -> RolloutCondition {
-        conditions::new_condition(type_, status, reason, message, self.now)
+        message: impl FnOnce() -> String,
+    ) -> bool {
+        if conditions::is_set(status, type_, wanted, reason) {
+            return false;
+        }
+        let condition = conditions::new_condition(type_, wanted, reason, message(), self.now);
+        conditions::set_condition(status, condition)
     }
 
     fn set_conditions(&mut self, status: &mut RolloutStatus) {
@@ -368,21 +373,13 @@ impl Context<'_> {
         let healthy = conditions::rollout_healthy(&self.rollout, status);
         let mut became_unhealthy = false;
         if !paused && healthy {
-            let condition = self.condition(
-                Healthy,
-                True,
-                messages::ROLLOUT_HEALTHY_REASON,
-                messages::ROLLOUT_HEALTHY_MESSAGE,
-            );
-            conditions::set_condition(status, condition);
+            let message = || messages::ROLLOUT_HEALTHY_MESSAGE.to_owned();
+            let reason = messages::ROLLOUT_HEALTHY_REASON;
+            self.set_condition(status, Healthy, True, reason, message);
         } else if conditions::condition(&self.rollout.status, Healthy).is_some() {
-            let condition = self.condition(
-                Healthy,
-                False,
-                messages::ROLLOUT_HEALTHY_REASON,
-                messages::ROLLOUT_NOT_HEALTHY_MESSAGE,
-            );
-            became_unhealthy = conditions::set_condition(status, condition);
+            let message = || messages::ROLLOUT_NOT_HEALTHY_MESSAGE.to_owned();
+            let reason = messages::ROLLOUT_HEALTHY_REASON;
+            became_unhealthy = self.set_condition(status, Healthy, False, reason, message);
         }
 
         if aborted {
@@ -390,25 +387,15 @@ impl Context<'_> {
             if !self.pause.abort_message.is_empty() {
                 message = format!("{message}: {}", self.pause.abort_message);
             }
-            let condition = self.condition(
-                Progressing,
-                False,
-                messages::ROLLOUT_ABORTED_REASON,
-                message.clone(),
-            );
-            if conditions::set_condition(status, condition) {
-                self.event(Event::warning(messages::ROLLOUT_ABORTED_REASON, message));
+            let reason = messages::ROLLOUT_ABORTED_REASON;
+            if self.set_condition(status, Progressing, False, reason, || message.clone()) {
+                self.event(Event::warning(reason, message));
             }
         } else if healthy {
             let message =
-                messages::replica_set_completed(self.new_set().map_or("", ReplicaSet::name));
-            let condition = self.condition(
-                Progressing,
-                True,
-                messages::NEW_REPLICA_SET_AVAILABLE_REASON,
-                message,
-            );
-            conditions::set_condition(status, condition);
+                || messages::replica_set_completed(self.new_set().map_or("", ReplicaSet::name));
+            let reason = messages::NEW_REPLICA_SET_AVAILABLE_REASON;
+            self.set_condition(status, Progressing, True, reason, message);
         } else if conditions::rollout_progressing(&self.rollout, status) || became_unhealthy {
             let was_promoted = status.stable_rs == status.current_pod_hash && became_unhealthy;
             let (reason, message) = if was_promoted {
@@ -423,7 +410,8 @@ impl Context<'_> {
                 };
                 (messages::REPLICA_SET_UPDATED_REASON, message)
             };
-            let mut condition = self.condition(Progressing, True, reason, message);
+            let mut condition =
+                conditions::new_condition(Progressing, True, reason, message, self.now);
             if let Some(current) = conditions::condition(&self.rollout.status, Progressing) {
                 if current.status == True {
                     condition.last_transition_time = current.last_transition_time;
@@ -435,9 +423,9 @@ impl Context<'_> {
             && !self.waits_for_scale_down()
             && conditions::rollout_timed_out(&self.rollout, status, self.now)
         {
-            let message = self.timeout_message();
-            let condition = self.condition(Progressing, False, messages::TIMED_OUT_REASON, message);
-            conditions::set_condition(status, condition);
+            let message = || self.timeout_message();
+            let reason = messages::TIMED_OUT_REASON;
+            self.set_condition(status, Progressing, False, reason, message);
         }
 
         let available = match (
@@ -459,8 +447,8 @@ impl Context<'_> {
         } else {
             (False, messages::NOT_AVAILABLE_MESSAGE)
         };
-        let condition = self.condition(Available, available, messages::AVAILABLE_REASON, message);
-        conditions::set_condition(status, condition);
+        let reason = messages::AVAILABLE_REASON;
+        self.set_condition(status, Available, available, reason, || message.to_owned());
 
         let failure = self
             .new_set()
@@ -476,13 +464,10 @@ impl Context<'_> {
         }
 
         let completed = conditions::rollout_completed(status);
-        let condition = self.condition(
-            Completed,
-            if completed { True } else { False },
-            messages::ROLLOUT_COMPLETED_REASON,
-            messages::ROLLOUT_COMPLETED_REASON,
-        );
-        if conditions::set_condition(status, condition) && !completed {
+        let wanted = if completed { True } else { False };
+        let reason = messages::ROLLOUT_COMPLETED_REASON;
+        let changed = self.set_condition(status, Completed, wanted, reason, || reason.to_owned());
+        if changed && !completed {
             let message =
                 messages::rollout_not_completed(self.revision_number(), &status.current_pod_hash);
             self.event(Event::normal(
@@ -495,18 +480,23 @@ impl Context<'_> {
 
 /// A label selector as text: `app=demo,tier in (a,b)`.
 pub(super) fn selector_text(selector: &LabelSelector) -> String {
-    let labels = selector
-        .match_labels
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"));
-    let expressions = selector.match_expressions.iter().map(|requirement| {
-        let values = requirement.values.join(",");
+    let (mut text, mut separator) = (String::new(), "");
+    let mut add = |parts: &[&str]| {
+        text.push_str(separator);
+        text.extend(parts.iter().copied());
+        separator = ",";
+    };
+    for (key, value) in selector.match_labels.iter() {
+        add(&[key, "=", value]);
+    }
+    for requirement in &selector.match_expressions {
+        let (key, values) = (&requirement.key, requirement.values.join(","));
         match requirement.operator.as_str() {
-            "In" => format!("{} in ({values})", requirement.key),
-            "NotIn" => format!("{} notin ({values})", requirement.key),
-            "DoesNotExist" => format!("!{}", requirement.key),
-            _ => requirement.key.clone(),
+            "In" => add(&[key, " in (", &values, ")"]),
+            "NotIn" => add(&[key, " notin (", &values, ")"]),
+            "DoesNotExist" => add(&["!", key]),
+            _ => add(&[key]),
         }
-    });
-    labels.chain(expressions).collect::<Vec<_>>().join(",")
+    }
+    text
 }

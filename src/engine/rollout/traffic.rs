@@ -99,7 +99,6 @@ impl Context<'_> {
         } else {
             (Vec::new(), Vec::new())
         };
-        let (stable_service, canary_service) = (canary.stable_service, canary.canary_service);
         let others: i64 = additional
             .iter()
             .map(|it: &WeightDestination| i64::from(it.weight))
@@ -108,12 +107,12 @@ impl Context<'_> {
         let weights = TrafficWeights {
             canary: WeightDestination {
                 weight,
-                service_name: canary_service,
+                service_name: canary.canary_service.clone(),
                 pod_template_hash: canary_hash,
             },
             stable: WeightDestination {
                 weight: i32::try_from(stable_weight).unwrap_or(0),
-                service_name: stable_service,
+                service_name: canary.stable_service.clone(),
                 pod_template_hash: stable_hash,
             },
             additional,

@@ -100,7 +100,7 @@ impl<'b> RolloutView<'b> {
         let strategy = &self.rollout.spec.strategy;
         match &strategy.blue_green {
             Some(_) => None,
-            None => strategy.canary.as_ref(),
+            None => strategy.canary.as_deref(),
         }
     }
 

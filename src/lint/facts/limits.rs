@@ -55,7 +55,8 @@ pub fn phase_after(metric: &Metric, phase: AnalysisPhase, measurements: i64) -> 
         measurements: vec![Measurement {
             phase,
             ..Measurement::default()
-        }],
+        }]
+        .into(),
         ..MetricResult::default()
     };
     match phase {

@@ -196,9 +196,10 @@ impl Sampled<'_> {
             };
             count_measurement(&mut result, phase);
             // Only the last one is looked at.
-            match result.measurements.last_mut() {
+            let measurements = result.measurements.make_mut();
+            match measurements.last_mut() {
                 Some(last) => last.phase = phase,
-                None => result.measurements.push(Measurement {
+                None => measurements.push(Measurement {
                     phase,
                     ..Measurement::default()
                 }),

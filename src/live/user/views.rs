@@ -87,7 +87,7 @@ impl World {
 
     fn add(&mut self, object: &Value, read: Object) {
         let name = object.pointer("/metadata/name").and_then(Value::as_str);
-        let name = name.unwrap_or_default().to_owned();
+        let name = name.unwrap_or_default();
         objects::insert(&mut self.rollouts, &mut self.observed, name, read);
     }
 }

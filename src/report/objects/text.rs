@@ -442,7 +442,7 @@ mod tests {
         for object in objects {
             let name = object["metadata"]["name"].as_str().unwrap().to_owned();
             let object = Object::from_json(object).unwrap();
-            objects::insert(&mut rollouts, &mut observed, name, object);
+            objects::insert(&mut rollouts, &mut observed, &name, object);
         }
         (rollouts, observed)
     }

@@ -487,7 +487,7 @@ fn run_item(run: &AnalysisRun) -> Item {
             *total = total.saturating_add(i64::from(count));
         }
     }
-    let measurements = results.iter().flat_map(|result| &result.measurements);
+    let measurements = (results.iter()).flat_map(|result| result.measurements.iter());
     let jobs = measurements.filter_map(|measurement| {
         let metadata = ObjectMeta {
             name: measurement.metadata.get(JOB_NAME_KEY)?.clone(),

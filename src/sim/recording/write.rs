@@ -254,7 +254,7 @@ fn on_run(
         .iter()
         .filter_map(|argument| argument.value_from.as_ref()?.secret_key_ref.as_ref())
         .filter_map(|reference| {
-            let secret = observed.secrets.get(&reference.name)?;
+            let secret = observed.secrets.get(&*reference.name)?;
             Some((reference.name.clone(), secret))
         })
         .map(|(name, secret)| {

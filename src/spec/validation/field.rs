@@ -1,5 +1,6 @@
 //! Errors of a field, worded as Kubernetes words them (`apimachinery` `util/validation/field`).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
@@ -106,11 +107,11 @@ impl std::error::Error for FieldError {}
 
 /// Path to a field.
 #[derive(Debug, Clone)]
-pub(crate) struct Path(String);
+pub(crate) struct Path(Cow<'static, str>);
 
 impl Path {
-    pub fn new(root: &str) -> Self {
-        Path(root.into())
+    pub const fn new(root: &'static str) -> Self {
+        Path(Cow::Borrowed(root))
     }
 
     /// `name` may hold several parts joined by dots.
@@ -119,7 +120,7 @@ impl Path {
     }
 
     pub fn index(&self, index: usize) -> Self {
-        Path(format!("{}[{index}]", self.0))
+        Path(format!("{}[{index}]", self.0).into())
     }
 
     pub fn key(&self, key: &str) -> Self {
@@ -128,7 +129,7 @@ impl Path {
 
     /// Paths are made far more often than shown, and formatting takes its time.
     fn with(&self, before: &str, step: &str, after: &str) -> Self {
-        Path([self.0.as_str(), before, step, after].concat())
+        Path([&self.0, before, step, after].concat().into())
     }
 
     pub fn required(&self, detail: impl Into<String>) -> FieldError {
@@ -180,7 +181,7 @@ impl Path {
 
     fn error(&self, kind: FieldErrorKind, detail: impl Into<String>) -> FieldError {
         FieldError {
-            path: self.0.clone(),
+            path: self.0.to_string(),
             kind,
             detail: detail.into(),
         }
