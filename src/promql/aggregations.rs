@@ -79,6 +79,8 @@ struct KnownTexts {
     groups: Vec<(Texts<Arc<str>>, usize)>,
     /// Series mostly come in the order of those before.
     next: usize,
+    /// Where the labels that are grouped by stood last.
+    places: [usize; MOST_TEXTS],
 }
 
 /// More labels than this are not worth it.
@@ -87,16 +89,16 @@ const MOST_KNOWN: usize = 64;
 type Texts<T> = [Option<T>; MOST_TEXTS];
 
 impl KnownTexts {
-    fn texts<'l>(grouping: &[String], labels: &'l Labels) -> Texts<&'l Arc<str>> {
+    fn texts<'l>(&mut self, grouping: &[String], labels: &'l Labels) -> Texts<&'l Arc<str>> {
         let mut texts = [None; MOST_TEXTS];
-        for (text, name) in texts.iter_mut().zip(grouping) {
-            *text = labels.value(name);
+        for ((text, place), name) in texts.iter_mut().zip(&mut self.places).zip(grouping) {
+            *text = labels.value_near(name, place);
         }
         texts
     }
 
     fn find(&mut self, texts: &Texts<&Arc<str>>) -> Option<usize> {
-        let is_same = |(known, _): &&(Texts<Arc<str>>, usize)| {
+        let is_same = |(known, _): &(Texts<Arc<str>>, usize)| {
             let pairs = known.iter().zip(texts);
             pairs.into_iter().all(|(known, text)| match (known, text) {
                 (Some(known), Some(text)) => Arc::ptr_eq(known, text),
@@ -104,12 +106,14 @@ impl KnownTexts {
                 (Some(_), None) | (None, Some(_)) => false,
             })
         };
-        let start = self.next;
-        let after = self.groups.iter().enumerate().skip(start);
-        let before = self.groups.iter().enumerate().take(start);
-        let (at, (_, group)) = after.chain(before).find(|(_, known)| is_same(known))?;
+        let is_next = self.groups.get(self.next).is_some_and(is_same);
+        let at = if is_next {
+            self.next
+        } else {
+            self.groups.iter().position(is_same)?
+        };
         self.next = at + 1;
-        Some(*group)
+        self.groups.get(at).map(|(_, group)| *group)
     }
 
     fn add(&mut self, texts: &Texts<&Arc<str>>, group: usize) {
@@ -138,31 +142,31 @@ impl<'e> Groups<'e> {
     /// The number of the group of a series; `nameless` if its metadata is not to be seen. Builds
     /// no labels unless the group is new.
     fn of(&mut self, labels: &Labels, nameless: bool) -> usize {
-        let Some(mut known) = self.known.take() else {
+        let Some(known) = &mut self.known else {
             return self.find(labels, nameless);
         };
-        let texts = KnownTexts::texts(self.grouping, labels);
-        let group = known.find(&texts).unwrap_or_else(|| {
-            let group = self.find(labels, nameless);
+        let texts = known.texts(self.grouping, labels);
+        if let Some(group) = known.find(&texts) {
+            return group;
+        }
+        let group = self.find(labels, nameless);
+        if let Some(known) = &mut self.known {
             known.add(&texts, group);
-            group
-        });
-        self.known = Some(known);
+        }
         group
     }
 
     fn find(&mut self, labels: &Labels, nameless: bool) -> usize {
-        let key = || {
-            labels.iter().filter(|(name, _)| {
-                let named = self.grouping.iter().any(|n| n == name);
-                let kept = if self.without {
-                    !named && *name != METRIC_NAME
-                } else {
-                    named
-                };
-                kept && !(nameless && is_metadata(name))
-            })
+        let is_kept = |name: &str| {
+            let named = self.grouping.iter().any(|n| n == name);
+            let kept = if self.without {
+                !named && name != METRIC_NAME
+            } else {
+                named
+            };
+            kept && !(nameless && is_metadata(name))
         };
+        let key = || labels.iter().filter(|(name, _)| is_kept(name));
         let mut hasher = FnvHasher::default();
         for label in key() {
             label.hash(&mut hasher);
@@ -176,7 +180,7 @@ impl<'e> Groups<'e> {
             place.1 += 1;
         }
         let group = self.labels.len();
-        let labels = Labels::new(key());
+        let labels = labels.filtered(is_kept);
         self.index.insert(place, group);
         self.labels.push(labels);
         group

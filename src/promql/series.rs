@@ -57,10 +57,10 @@ pub(crate) struct Floats<'a> {
 
 impl Floats<'_> {
     fn remove_stale(&mut self) {
-        let kept: Vec<bool> = self.values.iter().map(|value| !is_stale(*value)).collect();
-        if kept.iter().all(|kept| *kept) {
+        if !self.values.iter().any(|value| is_stale(*value)) {
             return;
         }
+        let kept: Vec<bool> = self.values.iter().map(|value| !is_stale(*value)).collect();
         fn pick<T: Copy>(from: &[T], kept: &[bool]) -> Vec<T> {
             let pairs = from.iter().zip(kept);
             pairs
@@ -126,10 +126,18 @@ impl SeriesData {
         until: i64,
         listed: &'a mut ListedTimes,
     ) -> Floats<'a> {
-        let (range, times) = self.times.between(after, until, listed);
+        let (mut range, times) = self.times.between(after, until, listed);
+        let mut values = self.values.get(range.clone()).unwrap_or_default();
+        // Mostly a marker is the last of its series.
+        if let Some((last, others)) = values.split_last()
+            && is_stale(*last)
+        {
+            values = others;
+            range.end -= 1;
+        }
         let mut floats = Floats {
-            times: Cow::Borrowed(times),
-            values: Cow::Borrowed(self.values.get(range.clone()).unwrap_or_default()),
+            times: Cow::Borrowed(times.get(..values.len()).unwrap_or_default()),
+            values: Cow::Borrowed(values),
             starts: Cow::Owned(self.starts_of(range)),
         };
         if self.has_stale {
@@ -199,7 +207,7 @@ struct Postings {
 }
 
 /// Series whose labels are entered together.
-const ENTERED_TOGETHER: usize = 256;
+const ENTERED_TOGETHER: usize = 1024;
 
 impl Postings {
     /// Enters a series and gives the label in the texts held here.
@@ -478,10 +486,18 @@ impl Store {
         SeriesId(self.last)
     }
 
+    /// Makes room for so many further floats, so that their column need not grow step by step.
+    pub fn reserve(&mut self, SeriesId(at): SeriesId, floats: usize) {
+        if let Some((_, data)) = self.series.get_mut(at) {
+            data.values.reserve_exact(floats);
+        }
+    }
+
     /// Appends a float to a series; the time in milliseconds since the epoch.
     ///
     /// # Errors
     /// The time is not after the last one of the series, or there is no such series any more.
+    #[inline]
     pub fn append_float_to(
         &mut self,
         SeriesId(at): SeriesId,
@@ -532,7 +548,26 @@ impl Store {
     }
 }
 
+#[inline]
 fn push_float(data: &mut SeriesData, start: i64, time: i64, value: f64) -> Result<(), OutOfOrder> {
+    // What most samples are, without the questions that others raise.
+    let is_plain = start == 0 && data.starts.is_empty() && data.histograms.is_empty();
+    if is_plain && data.times.push_next(time) {
+        push_tightly(&mut data.values, value);
+        data.has_stale |= is_stale(value);
+        Ok(())
+    } else {
+        push_other_float(data, start, time, value)
+    }
+}
+
+#[inline(never)]
+fn push_other_float(
+    data: &mut SeriesData,
+    start: i64,
+    time: i64,
+    value: f64,
+) -> Result<(), OutOfOrder> {
     check_order(data, time)?;
     if data.starts.last().map_or(0, |(_, last)| *last) != start {
         push_tightly(&mut data.starts, (data.values.len(), start));

@@ -57,6 +57,18 @@ impl Times {
         }
     }
 
+    /// Appends the time if it is the next one of regular times. Otherwise nothing is done.
+    #[inline]
+    pub fn push_next(&mut self, time: i64) -> bool {
+        let Self::Regular { first, step, len } = self else {
+            return false;
+        };
+        let last = nth(*first, *step, len.wrapping_sub(1));
+        let is_next = *step > 0 && time > last && time.wrapping_sub(last) == *step;
+        *len += usize::from(is_next);
+        is_next
+    }
+
     /// Appends a time that is after all others.
     pub fn push(&mut self, time: i64) {
         match self {
@@ -212,16 +224,22 @@ fn nth(first: i64, step: i64, index: usize) -> i64 {
 
 /// Appends with at most an eighth of a long column in reserve, where a `Vec` by itself may hold as
 /// much again.
+#[inline]
 pub(crate) fn push_tightly<T>(column: &mut Vec<T>, item: T) {
-    let length = column.len();
-    if length == column.capacity() {
-        column.reserve_exact(match length {
-            0 => 4,
-            1..64 => length,
-            _ => length / 8,
-        });
+    if column.len() == column.capacity() {
+        grow_tightly(column);
     }
     column.push(item);
+}
+
+#[inline(never)]
+fn grow_tightly<T>(column: &mut Vec<T>) {
+    let length = column.len();
+    column.reserve_exact(match length {
+        0 => 4,
+        1..64 => length,
+        _ => length / 8,
+    });
 }
 
 #[cfg(test)]

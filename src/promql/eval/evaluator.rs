@@ -29,6 +29,10 @@ impl Steps {
         if self.end < self.start {
             return 0;
         }
+        // A division less.
+        if self.is_instant() {
+            return 1;
+        }
         usize::try_from((self.end - self.start) / self.step).unwrap_or(usize::MAX - 1) + 1
     }
 

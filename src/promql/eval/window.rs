@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::evaluator::{PassingSeries, Sink, advance, stats_view};
 use super::plan::{Node, NodeKind, RangeSelector, Selector};
 use super::{EvalError, Evaluator, FloatPoint, HistogramPoint, Series, Steps};
-use crate::promql::annotations::Note;
+use crate::promql::annotations::{Annotations, Note};
 use crate::promql::ast::{Extension, Span};
 use crate::promql::duration::NANOS_PER_MILLI;
 use crate::promql::functions::elementwise::absent_labels;
@@ -137,17 +137,6 @@ impl<'a> Column<'a> {
         }
     }
 
-    fn find_falls(&mut self) {
-        let pairs = self.floats.values.windows(2).enumerate();
-        self.falls = pairs
-            .filter(|(_, pair)| pair[1] < pair[0])
-            .map(|(i, pair)| Fall {
-                at: i + 1,
-                before: pair[0],
-            })
-            .collect();
-    }
-
     /// All of it as one window.
     fn whole(&self) -> Window<'_> {
         Window {
@@ -157,6 +146,20 @@ impl<'a> Column<'a> {
             falls: &self.falls,
             histograms: &self.histograms,
         }
+    }
+}
+
+/// Puts where floats fall into `falls`.
+fn find_falls(values: &[f64], falls: &mut Vec<Fall>) {
+    falls.clear();
+    // Mostly there are none.
+    if values.windows(2).any(|pair| pair[1] < pair[0]) {
+        let pairs = values.windows(2).enumerate();
+        let found = pairs.filter(|(_, pair)| pair[1] < pair[0]);
+        falls.extend(found.map(|(i, pair)| Fall {
+            at: i + 1,
+            before: pair[0],
+        }));
     }
 }
 
@@ -372,8 +375,8 @@ impl<'s> Evaluator<'s> {
             has_same_labels: false,
             judged: None,
             spacing: rate::KnownSpacing::default(),
-            floats: Vec::new(),
-            histograms: Vec::new(),
+            falls: Vec::new(),
+            points: Points::default(),
         };
         match origin {
             Origin::Stored { series, selector } => {
@@ -388,8 +391,12 @@ impl<'s> Evaluator<'s> {
                 let reach = call.reach();
                 let mut listed = ListedTimes::default();
                 for (labels, data) in series {
-                    let column = Column::stored(labels, data, selector, reach, &mut listed);
-                    call.apply(self, column, sink)?;
+                    if steps.is_instant() && data.histograms().is_empty() {
+                        call.apply_once(self, labels, data, reach, &mut listed, sink)?;
+                    } else {
+                        let column = Column::stored(labels, data, selector, reach, &mut listed);
+                        call.apply(self, column, sink)?;
+                    }
                 }
             }
             Origin::Computed(series) => {
@@ -468,8 +475,34 @@ struct SeriesCall {
     judged: Option<String>,
     spacing: rate::KnownSpacing,
     /// Reused from series to series.
+    falls: Vec<Fall>,
+    points: Points,
+}
+
+/// What a call found for a series.
+#[derive(Default)]
+struct Points {
     floats: Vec<FloatPoint>,
     histograms: Vec<HistogramPoint>,
+}
+
+impl Points {
+    fn clear(&mut self) {
+        self.floats.clear();
+        self.histograms.clear();
+    }
+
+    #[inline]
+    fn add(&mut self, time: i64, value: Option<RangeValue>) {
+        match value {
+            None => {}
+            Some(RangeValue::Float(value)) => self.floats.push(FloatPoint { time, value }),
+            Some(RangeValue::Histogram(histogram)) => {
+                let histogram = Arc::new(histogram);
+                self.histograms.push(HistogramPoint { time, histogram });
+            }
+        }
+    }
 }
 
 impl SeriesCall {
@@ -488,36 +521,43 @@ impl SeriesCall {
         (start - before, end + after)
     }
 
-    fn apply<'s>(
-        &mut self,
-        evaluator: &mut Evaluator<'s>,
-        mut column: Column<'_>,
-        sink: &mut Sink<'_, 's>,
-    ) -> Result<(), EvalError> {
-        let id = self.id;
-        let is_rate = matches!(id, FunctionId::Rate | FunctionId::Increase);
-        if is_rate {
-            column.find_falls();
-        }
-        let steps = self.steps;
-        let metric = column.labels.metric_name();
-        let (before, after) = self.extended_by;
-        self.floats.clear();
-        self.histograms.clear();
-        let mut call = RangeCall {
-            id,
-            time: steps.start,
-            start: 0,
-            end: 0,
+    /// The call, but for what differs from window to window.
+    fn range_call<'c>(&self, evaluator: &Evaluator<'_>, metric: &'c str) -> RangeCall<'c> {
+        let (start, end) = self.window(self.steps.start);
+        RangeCall {
+            id: self.id,
+            time: self.steps.start,
+            start,
+            end,
             range_seconds: self.source.range_nanos as f64 / 1e9,
             extension: self.source.extension,
             use_starts: evaluator.settings.use_start_timestamps,
             scalars: &[],
             metric,
             span: self.span,
-        };
+        }
+    }
+
+    fn is_rate(&self) -> bool {
+        matches!(self.id, FunctionId::Rate | FunctionId::Increase)
+    }
+
+    /// At all steps.
+    fn apply<'s>(
+        &mut self,
+        evaluator: &mut Evaluator<'s>,
+        mut column: Column<'_>,
+        sink: &mut Sink<'_, 's>,
+    ) -> Result<(), EvalError> {
+        if self.is_rate() {
+            find_falls(&column.floats.values, &mut column.falls);
+        }
+        let steps = self.steps;
+        let (before, after) = self.extended_by;
+        let mut call = self.range_call(evaluator, column.labels.metric_name());
         let whole = column.whole();
         let mut bounds = Bounds::default();
+        self.points.clear();
         evaluator.spend(steps.count())?;
         for (step, time) in steps.iter().enumerate() {
             let (start, end) = self.window(time);
@@ -538,47 +578,88 @@ impl SeriesCall {
                 .get(first_scalar..first_scalar + self.scalar_count)
                 .unwrap_or_default();
             (call.time, call.start, call.end) = (time, start, end);
-            let value = match id {
-                FunctionId::Rate | FunctionId::Increase | FunctionId::Delta => rate::extrapolated(
-                    &call,
-                    &window,
-                    &mut self.spacing,
-                    &mut evaluator.annotations,
-                ),
-                FunctionId::Irate | FunctionId::Idelta => {
-                    rate::instant(&call, window, &mut evaluator.annotations)
-                }
-                _ => over_time::eval(&call, window, &mut evaluator.annotations)?,
-            };
-            match value {
-                None => {}
-                Some(RangeValue::Float(value)) => self.floats.push(FloatPoint { time, value }),
-                Some(RangeValue::Histogram(histogram)) => {
-                    let histogram = Arc::new(histogram);
-                    self.histograms.push(HistogramPoint { time, histogram });
-                }
-            }
+            let value = value(
+                &call,
+                &window,
+                &mut self.spacing,
+                &mut evaluator.annotations,
+            )?;
+            self.points.add(time, value);
         }
-        if self.floats.is_empty() && self.histograms.is_empty() {
+        self.pass(evaluator, &column.labels, column.drop_name, sink)
+    }
+
+    /// At the only step, for a stored series without histograms whose floats of that time `reach`
+    /// are all in the window: the same as [`SeriesCall::apply`] without what windows that move need.
+    fn apply_once<'s>(
+        &mut self,
+        evaluator: &mut Evaluator<'s>,
+        labels: &Labels,
+        data: &SeriesData,
+        (after, until): (i64, i64),
+        listed: &mut ListedTimes,
+        sink: &mut Sink<'_, 's>,
+    ) -> Result<(), EvalError> {
+        evaluator.spend(1)?;
+        let floats = data.fresh_floats_among(after, until, listed);
+        if floats.times.is_empty() {
             return Ok(());
         }
-        let drop_name = !keeps_name(id) || column.drop_name;
+        evaluator.spend(floats.times.len())?;
+        self.points.clear();
+        if self.is_rate() {
+            find_falls(&floats.values, &mut self.falls);
+        }
+        let window = Window {
+            times: &floats.times,
+            values: &floats.values,
+            starts: &floats.starts,
+            falls: &self.falls,
+            histograms: &[],
+        };
+        let mut call = self.range_call(evaluator, labels.metric_name());
+        call.scalars = &self.scalars;
+        let value = value(
+            &call,
+            &window,
+            &mut self.spacing,
+            &mut evaluator.annotations,
+        )?;
+        self.points.add(call.time, value);
+        self.pass(evaluator, labels, false, sink)
+    }
+
+    /// Gives the values found for a series to the sink, if there are any.
+    fn pass<'s>(
+        &mut self,
+        evaluator: &mut Evaluator<'s>,
+        labels: &Labels,
+        drop_name: bool,
+        sink: &mut Sink<'_, 's>,
+    ) -> Result<(), EvalError> {
+        let is_rate = self.is_rate();
+        let Points { floats, histograms } = &mut self.points;
+        if floats.is_empty() && histograms.is_empty() {
+            return Ok(());
+        }
+        let drop_name = !keeps_name(self.id) || drop_name;
+        let metric = labels.metric_name();
         if is_rate
             && !metric.is_empty()
-            && !self.floats.is_empty()
+            && !floats.is_empty()
             && self.judged.as_deref() != Some(metric)
         {
-            evaluator.judge_counter(&column.labels, metric, self.span);
+            evaluator.judge_counter(labels, metric, self.span);
             if !evaluator.settings.type_and_unit_labels {
                 self.judged = Some(metric.to_owned());
             }
         }
         let passing = PassingSeries {
-            labels: &column.labels,
+            labels,
             nameless: drop_name && !evaluator.settings.delayed_name_removal,
             drop_name,
-            floats: &mut self.floats,
-            histograms: &mut self.histograms,
+            floats,
+            histograms,
         };
         evaluator.hold(passing.sample_size())?;
         if let Some(seen) = &mut self.seen {
@@ -586,6 +667,23 @@ impl SeriesCall {
         }
         sink(evaluator, passing)
     }
+}
+
+/// What the function of a call gives for a window that is not empty.
+#[inline]
+fn value(
+    call: &RangeCall<'_>,
+    window: &Window<'_>,
+    spacing: &mut rate::KnownSpacing,
+    annotations: &mut Annotations,
+) -> Result<Option<RangeValue>, EvalError> {
+    Ok(match call.id {
+        FunctionId::Rate | FunctionId::Increase | FunctionId::Delta => {
+            rate::extrapolated(call, window, spacing, annotations)
+        }
+        FunctionId::Irate | FunctionId::Idelta => rate::instant(call, *window, annotations),
+        _ => over_time::eval(call, *window, annotations)?,
+    })
 }
 
 fn extension_name(extension: Extension) -> &'static str {

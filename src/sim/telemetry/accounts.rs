@@ -22,6 +22,9 @@ pub(super) struct Catalogue {
     pub needs: Needs,
 }
 
+/// Samples for which a series has room at first: those of half an hour, as often as most scrape.
+const ROOM: usize = 128;
+
 /// A counter or a histogram.
 #[derive(Debug, Clone, PartialEq)]
 struct Part {
@@ -353,8 +356,10 @@ impl Group {
     fn new(labels: Labels, number: usize, part: &Part, outcomes: u8, store: &mut Store) -> Self {
         let series = part.series.iter().map(|series| {
             let labels = labels.with_all(&series.labels);
+            let id = store.series_id(&labels);
+            store.reserve(id, ROOM);
             Series {
-                id: store.series_id(&labels),
+                id,
                 labels,
                 shows: series.shows,
             }

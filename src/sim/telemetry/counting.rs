@@ -1,10 +1,10 @@
 //! Counts of requests by outcome and latency, expected or drawn.
 
-use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Binomial, Distribution as _, Poisson};
+use rand_distr::{Distribution as _, Poisson};
 
-use super::latency::BucketShare;
+use super::binomial::Part;
+use super::latency::{BucketShare, Spread};
 
 /// What became of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,54 +79,149 @@ impl Dice {
     }
 
     /// Makes `tally` a number of requests with their latencies.
-    pub fn tally(&mut self, requests: f64, shares: &[BucketShare], tally: &mut Tally) {
-        let buckets = &mut tally.buckets;
-        buckets.clear();
-        buckets.resize(shares.len(), 0.0);
-        let mut left = requests;
-        let mut share_left = 1.0;
-        for (bucket, it) in buckets.iter_mut().zip(shares) {
-            if left < 1.0 || it.share <= 0.0 {
-                continue;
-            }
-            let part = (it.share / share_left).clamp(0.0, 1.0);
-            *bucket = part_of(&mut self.latencies, left, part);
-            left -= *bucket;
-            share_left -= it.share;
-        }
-        // What rounding left over belongs to the last bucket that takes requests.
-        if left > 0.0
-            && let Some(at) = shares.iter().rposition(|it| it.share > 0.0)
-            && let Some(bucket) = buckets.get_mut(at)
-        {
-            *bucket += left;
-        }
+    pub fn tally(&mut self, requests: f64, latency: &mut Spread, tally: &mut Tally) {
+        let Spread {
+            buckets,
+            largest_first,
+        } = latency;
         tally.requests = requests;
-        tally.seconds = buckets.iter().zip(shares).map(|(n, it)| n * it.mean).sum();
+        tally.buckets.clear();
+        tally.buckets.resize(buckets.len(), 0.0);
+        let mut left = requests;
+        for (at, part) in largest_first {
+            if left <= 0.0 {
+                break;
+            }
+            if let Some(bucket) = tally.buckets.get_mut(*at) {
+                *bucket = part.draw(&mut self.latencies, left);
+                left -= *bucket;
+            }
+        }
+        let counts = tally.buckets.iter().zip(buckets);
+        tally.seconds = counts.map(|(count, it)| *count * it.mean).sum();
     }
 
     /// How many of the requests are of a kind that has this share.
-    pub fn part(&mut self, requests: f64, share: f64) -> f64 {
-        part_of(&mut self.requests, requests, share)
+    pub fn part(&mut self, requests: f64, part: &mut Part) -> f64 {
+        part.draw(&mut self.requests, requests)
     }
 }
 
-fn part_of(random: &mut ChaCha8Rng, whole: f64, part: f64) -> f64 {
-    // A share that makes no request in the long run need not be drawn.
-    if part >= 1.0 {
-        return whole;
+#[cfg(test)]
+mod tests {
+    use rand_chacha::rand_core::SeedableRng as _;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Sums of numbers, and of products of two of them.
+    struct Moments {
+        sums: Vec<f64>,
+        products: Vec<Vec<f64>>,
+        count: f64,
     }
-    if whole < 16.0 {
-        let mut hits = 0.0;
-        for _ in 0..whole as u32 {
-            if random.random::<f64>() < part {
-                hits += 1.0;
+
+    impl Moments {
+        fn of(draws: impl Iterator<Item = Vec<f64>>) -> Self {
+            let mut moments = Self {
+                sums: Vec::new(),
+                products: Vec::new(),
+                count: 0.0,
+            };
+            for draw in draws {
+                let Self {
+                    sums,
+                    products,
+                    count,
+                } = &mut moments;
+                sums.resize(draw.len(), 0.0);
+                products.resize(draw.len(), vec![0.0; draw.len()]);
+                *count += 1.0;
+                for (i, a) in draw.iter().enumerate() {
+                    sums[i] += a;
+                    for (j, b) in draw.iter().enumerate() {
+                        products[i][j] += a * b;
+                    }
+                }
+            }
+            moments
+        }
+
+        fn mean(&self, i: usize) -> f64 {
+            self.sums[i] / self.count
+        }
+
+        fn covariance(&self, i: usize, j: usize) -> f64 {
+            self.products[i][j] / self.count - self.mean(i) * self.mean(j)
+        }
+    }
+
+    fn dice() -> Dice {
+        Dice {
+            requests: ChaCha8Rng::seed_from_u64(1),
+            latencies: ChaCha8Rng::seed_from_u64(2),
+        }
+    }
+
+    fn spread() -> Spread {
+        let latency = serde_json::from_value(json!({"p50": "80ms", "p99": "300ms"}));
+        let bounds = [0.005, 0.025, 0.05, 0.1, 0.25, 0.5];
+        Spread::new(latency.expect("a latency"), &bounds)
+    }
+
+    #[test]
+    fn latencies_of_so_many_requests_are_multinomial() {
+        let (mut dice, mut spread, mut tally) = (dice(), spread(), Tally::default());
+        let requests = 150.0;
+        let moments = Moments::of((0..20_000).map(|_| {
+            dice.tally(requests, &mut spread, &mut tally);
+            assert_eq!(tally.buckets.iter().sum::<f64>(), requests);
+            tally.buckets.clone()
+        }));
+        for (i, a) in spread.buckets.iter().enumerate() {
+            for (j, b) in spread.buckets.iter().enumerate() {
+                let (x, y) = (a.share, b.share);
+                let expected = requests * if i == j { x * (1.0 - x) } else { -x * y };
+                let spread = requests * (x * y).sqrt() + 1.0;
+                let found = moments.covariance(i, j);
+                assert!(
+                    (found - expected).abs() < 0.03 * spread,
+                    "{i} {j}: {found} {expected}"
+                );
+            }
+            let (found, expected) = (moments.mean(i), requests * a.share);
+            let deviation = (expected / moments.count).sqrt();
+            assert!(
+                (found - expected).abs() < 4.0 * deviation + 1e-3,
+                "{i}: {found} {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn latencies_of_senders_that_do_not_know_of_each_other_are_independent() {
+        let (mut dice, mut spread, mut tally) = (dice(), spread(), Tally::default());
+        let expected_requests = 150.0;
+        let moments = Moments::of((0..20_000).map(|_| {
+            let requests = dice.count(expected_requests);
+            dice.tally(requests, &mut spread, &mut tally);
+            tally.buckets.clone()
+        }));
+        // Each bucket is Poisson distributed for itself.
+        for (i, a) in spread.buckets.iter().enumerate() {
+            for (j, b) in spread.buckets.iter().enumerate() {
+                let expected = if i == j {
+                    expected_requests * a.share
+                } else {
+                    0.0
+                };
+                let spread = expected_requests * (a.share * b.share).sqrt() + 1.0;
+                let found = moments.covariance(i, j);
+                assert!(
+                    (found - expected).abs() < 0.04 * spread,
+                    "{i} {j}: {found} {expected}"
+                );
             }
         }
-        return hits;
-    }
-    match Binomial::new(whole as u64, part) {
-        Ok(binomial) => binomial.sample(random) as f64,
-        Err(_) => 0.0,
     }
 }

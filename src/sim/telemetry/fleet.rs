@@ -105,6 +105,10 @@ fn same<'a, T: 'a>(known: &[Arc<T>], present: impl ExactSizeIterator<Item = &'a 
 fn changed_pods(known: &[Arc<Pod>], present: &[Arc<Pod>]) -> Vec<Arc<Pod>> {
     let mut known = known.iter().peekable();
     let is_new = |pod: &&Arc<Pod>| {
+        // Mostly all are the same.
+        if known.next_if(|old| Arc::ptr_eq(old, pod)).is_some() {
+            return false;
+        }
         while known
             .next_if(|old| old.metadata.name < pod.metadata.name)
             .is_some()
@@ -117,32 +121,34 @@ fn changed_pods(known: &[Arc<Pod>], present: &[Arc<Pod>]) -> Vec<Arc<Pod>> {
 /// All that counts requests.
 #[derive(Debug, Clone)]
 pub(super) struct Fleet {
-    model: TrafficModel,
+    model: Arc<TrafficModel>,
     namespace: String,
     rollout: String,
     seed: u64,
     /// Hash of the version before the release.
     old_hash: String,
     surroundings: Surroundings,
-    /// By pod template hash.
-    pub versions: BTreeMap<String, Version>,
+    /// In the order they came.
+    versions: Vec<Version>,
     /// By uid.
     pods: BTreeMap<String, PodState>,
-    /// By service and pod template hash.
-    gateways: BTreeMap<Arc<str>, BTreeMap<String, Gateway>>,
-    /// Requests that no pod can answer: service, hash, share.
-    unserved: Vec<(Arc<str>, String, f64)>,
+    gateways: Gateways,
+    /// Requests that no pod can answer: service, number of the version, share.
+    unserved: Vec<(Arc<str>, usize, f64)>,
 }
 
 #[derive(Debug, Clone)]
 struct PodState {
-    hash: String,
+    /// The number of its version.
+    version: usize,
     exists: bool,
     running: bool,
     variables: Variables,
     labels: Vec<(String, String)>,
     /// Services by which it is addressed, and the share of all requests that comes so.
     shares: Vec<(Arc<str>, f64)>,
+    /// Requests that came so and were not counted yet, as expected.
+    waiting: Vec<(Arc<str>, f64)>,
     account: Account,
     by_service: BTreeMap<Arc<str>, (Variables, Account)>,
     up: Option<(Labels, SeriesId)>,
@@ -151,10 +157,15 @@ struct PodState {
     fraction: f64,
 }
 
+/// By service and pod template hash.
+type Gateways = BTreeMap<Arc<str>, BTreeMap<String, Gateway>>;
+
 #[derive(Debug, Clone)]
 struct Gateway {
     variables: Variables,
     error_code: u16,
+    /// Requests that found no pod and were not counted yet, as expected.
+    waiting: f64,
     account: Account,
     dice: Dice,
     /// The part of a request that is still to come.
@@ -164,13 +175,13 @@ struct Gateway {
 impl Fleet {
     pub fn new(model: TrafficModel, namespace: &str, rollout: &str) -> Self {
         Self {
-            model,
+            model: Arc::new(model),
             namespace: namespace.to_owned(),
             rollout: rollout.to_owned(),
             seed: 0,
             old_hash: String::new(),
             surroundings: Surroundings::default(),
-            versions: BTreeMap::new(),
+            versions: Vec::new(),
             pods: BTreeMap::new(),
             gateways: BTreeMap::new(),
             unserved: Vec::new(),
@@ -200,7 +211,7 @@ impl Fleet {
         Some((place, rollout))
     }
 
-    /// Looks at pods, services and weights. All requests so far must have been counted.
+    /// Looks at pods, services and weights. All requests so far must have been received.
     pub fn observe(
         &mut self,
         world: &World,
@@ -225,29 +236,32 @@ impl Fleet {
                 state.exists = false;
             }
         }
-        self.observe_pods(&changed, place, rollout, store, time);
+        self.observe_pods(&changed, (place, rollout), catalogue, store, time);
         self.surroundings = present;
         self.unserved.clear();
         for pod in self.pods.values_mut() {
             pod.shares.clear();
         }
         for destination in destinations(world, &self.namespace, &self.rollout) {
-            let hash = destination.hash;
-            let service: Arc<str> = match destination.service {
-                "" => addressed_service(place, rollout, self.versions.get(hash)).into(),
-                known => known.into(),
+            let is_its = |version: &Version| version.hash == destination.hash;
+            let Some(number) = self.versions.iter().position(is_its) else {
+                continue;
             };
-            let ready = |pod: &&mut PodState| pod.exists && pod.running && pod.hash == hash;
+            let service: Arc<str> = match (destination.service, self.versions.get(number)) {
+                ("", Some(version)) => addressed_service(place, rollout, version).into(),
+                (known, _) => known.into(),
+            };
+            let ready = |pod: &&mut PodState| pod.exists && pod.running && pod.version == number;
             let count = self.pods.values_mut().filter(ready).count();
             if count == 0 {
-                let unserved = (service.clone(), hash.to_owned(), destination.share);
+                let unserved = (service.clone(), number, destination.share);
                 self.unserved.push(unserved);
             }
             for pod in self.pods.values_mut().filter(ready) {
                 let share = destination.share / count as f64;
                 pod.shares.push((service.clone(), share));
             }
-            self.ensure_gateway(place, rollout, &service, hash);
+            self.ensure_gateway(place, rollout, &service, number);
         }
     }
 
@@ -265,11 +279,12 @@ impl Fleet {
                 (owner.kind == "Rollout" && owner.name == rollout.metadata.name)
                     || owner.kind == "Experiment"
             });
-            if owned && !self.versions.contains_key(set.hash()) {
+            let known = |set: &ReplicaSet| self.versions.iter().any(|it| it.hash == set.hash());
+            if owned && !known(set) {
                 let is_old = set.hash() == self.old_hash;
                 let mut version = Version::new(&self.model, set, is_old, &self.rollout);
                 version.set_time(seconds, &catalogue.bounds);
-                self.versions.insert(set.hash().to_owned(), version);
+                self.versions.push(version);
             }
         }
         self.versions.len() > before
@@ -278,8 +293,8 @@ impl Fleet {
     fn observe_pods(
         &mut self,
         pods: &[Arc<Pod>],
-        place: &Namespace,
-        rollout: &Rollout,
+        (place, rollout): (&Namespace, &Rollout),
+        catalogue: &Catalogue,
         store: &mut Store,
         time: i64,
     ) {
@@ -288,7 +303,9 @@ impl Fleet {
             let Some(hash) = labels.get(POD_TEMPLATE_HASH_LABEL) else {
                 continue;
             };
-            let Some(version) = self.versions.get(hash) else {
+            let Some((number, version)) =
+                (self.versions.iter_mut().enumerate()).find(|(_, version)| version.hash == *hash)
+            else {
                 continue;
             };
             let service = monitored_service(place, rollout, pod, hash);
@@ -298,7 +315,7 @@ impl Fleet {
                 .or_insert_with(|| {
                     let name = &pod.metadata.name;
                     PodState {
-                        hash: hash.clone(),
+                        version: number,
                         exists: true,
                         running: false,
                         variables: version.variables([
@@ -316,6 +333,7 @@ impl Fleet {
                             .map(|(name, value)| (label_name(name), value.clone()))
                             .collect(),
                         shares: Vec::new(),
+                        waiting: Vec::new(),
                         account: Account::default(),
                         by_service: BTreeMap::new(),
                         up: None,
@@ -326,6 +344,7 @@ impl Fleet {
             state.exists = true;
             let running = pod.ready_since.is_some();
             if state.running && !running {
+                state.count(self.model.noise, version, catalogue, &mut self.gateways);
                 state.restart();
             }
             state.running = running;
@@ -340,12 +359,13 @@ impl Fleet {
         place: &Namespace,
         rollout: &Rollout,
         name: &Arc<str>,
-        hash: &str,
+        version: usize,
     ) {
         let service: &str = name;
-        let Some(version) = self.versions.get(hash) else {
+        let Some(version) = self.versions.get(version) else {
             return;
         };
+        let hash = version.hash.as_str();
         let known = self.gateways.get(service);
         if known.is_some_and(|known| known.contains_key(hash)) {
             return;
@@ -382,6 +402,7 @@ impl Fleet {
                 ("host", host.to_owned()),
             ]),
             error_code: version.error_code,
+            waiting: 0.0,
             account: Account::default(),
             dice: dice(self.seed, &format!("{}/{service}/{hash}", self.namespace)),
             fraction: 0.0,
@@ -390,25 +411,26 @@ impl Fleet {
         of_service.insert(hash.to_owned(), gateway);
     }
 
-    /// Lets all versions answer as at this time, in seconds since the release.
+    /// Lets all versions answer as at this time, in seconds since the release. All requests so far
+    /// must have been counted.
     pub fn set_time(&mut self, seconds: f64, bounds: &[f64]) {
-        for version in self.versions.values_mut() {
+        for version in &mut self.versions {
             version.set_time(seconds, bounds);
         }
     }
 
     /// Images that get requests, of other versions than the one before the release.
     pub fn released_images(&self) -> Vec<String> {
-        let served = self
-            .pods
-            .values()
-            .filter(|pod| !pod.shares.is_empty())
-            .map(|pod| &pod.hash);
-        let mut images: Vec<String> = served
-            .chain(self.unserved.iter().map(|(_, hash, _)| hash))
-            .filter_map(|hash| self.versions.get(hash))
-            .filter(|version| !version.is_old)
-            .map(|version| version.image.clone())
+        let is_served = |number: usize| {
+            let mut pods = self.pods.values();
+            let mut unserved = self.unserved.iter();
+            pods.any(|pod| pod.version == number && !pod.shares.is_empty())
+                || unserved.any(|(_, version, _)| *version == number)
+        };
+        let versions = self.versions.iter().enumerate();
+        let mut images: Vec<String> = versions
+            .filter(|(number, version)| !version.is_old && is_served(*number))
+            .map(|(_, version)| version.image.clone())
             .collect();
         images.sort();
         images.dedup();
@@ -417,10 +439,10 @@ impl Fleet {
 
     /// What becomes of this many requests at present, as expected.
     pub fn flow(&self, requests: f64) -> Flow {
-        let baseline = self
-            .versions
-            .get(&self.old_hash)
-            .map_or(0.0, |version| version.error_share);
+        let mut versions = self.versions.iter();
+        let baseline = versions
+            .find(|version| version.hash == self.old_hash)
+            .map_or(0.0, |version| version.failing.share);
         let mut flow = Flow {
             requests,
             ..Flow::default()
@@ -428,20 +450,20 @@ impl Fleet {
         let served = self.pods.values().flat_map(|pod| {
             pod.shares
                 .iter()
-                .map(|(_, share)| (&pod.hash, *share, false))
+                .map(|(_, share)| (pod.version, *share, false))
         });
         let unserved = self
             .unserved
             .iter()
-            .map(|(_, hash, share)| (hash, *share, true));
-        for (hash, share, is_unserved) in served.chain(unserved) {
-            let Some(version) = self.versions.get(hash) else {
+            .map(|(_, version, share)| (*version, *share, true));
+        for (version, share, is_unserved) in served.chain(unserved) {
+            let Some(version) = self.versions.get(version) else {
                 continue;
             };
             let error_share = if is_unserved {
                 1.0
             } else {
-                version.error_share
+                version.failing.share
             };
             let count = requests * share;
             flow.failed += count * error_share;
@@ -454,65 +476,51 @@ impl Fleet {
         flow
     }
 
-    /// Counts requests that came while nothing changed.
-    pub fn count(&mut self, requests: f64, catalogue: &Catalogue) {
-        let noise = self.model.noise;
-        let by_service = catalogue.has(Scope::PodByService);
-        let by_gateway = catalogue.has(Scope::Service);
-        let mut tally = Tally::default();
+    /// Takes in requests that came while nothing changed. They wait until a scrape looks at the
+    /// counters or requests begin to fare otherwise: independent numbers add up to one of the same
+    /// kind, so that not every change of anything else needs numbers of its own. Expected numbers
+    /// are counted at once: sums of other parts would be rounded otherwise.
+    pub fn receive(&mut self, requests: f64, catalogue: &Catalogue) {
         for pod in self.pods.values_mut() {
-            let Some(version) = self.versions.get(&pod.hash) else {
-                continue;
-            };
             for (service, share) in &pod.shares {
                 let expected = requests * share;
-                let counts = match noise {
-                    Noise::None | Noise::Poisson => {
-                        [1.0 - version.error_share, version.error_share].map(|part| expected * part)
-                    }
-                    Noise::Binomial => {
-                        let all = whole(&mut pod.fraction, expected);
-                        let failed = pod.dice.part(all, version.error_share);
-                        [all - failed, failed]
-                    }
-                };
-                for (outcome, count) in [Outcome::Answered, Outcome::Failed].into_iter().zip(counts)
-                {
-                    if count <= 0.0 {
-                        continue;
-                    }
-                    match noise {
-                        Noise::None => tally.expect(count, &version.shares),
-                        Noise::Poisson => {
-                            let count = pod.dice.count(count);
-                            pod.dice.tally(count, &version.shares, &mut tally);
-                        }
-                        Noise::Binomial => pod.dice.tally(count, &version.shares, &mut tally),
-                    }
-                    pod.account.add(outcome, &tally);
-                    if by_service {
-                        let (_, account) =
-                            pod.by_service.entry(service.clone()).or_insert_with(|| {
-                                let destination = ("destination", service.as_ref().to_owned());
-                                (Variables::from([destination]), Account::default())
-                            });
-                        account.add(outcome, &tally);
-                    }
-                    if by_gateway
-                        && let Some(gateway) = gateway(&mut self.gateways, service, &pod.hash)
-                    {
-                        gateway.account.add(outcome, &tally);
-                    }
+                let mut waiting = pod.waiting.iter_mut();
+                match waiting.find(|(known, _)| known == service) {
+                    Some((_, waiting)) => *waiting += expected,
+                    None => pod.waiting.push((service.clone(), expected)),
                 }
             }
         }
-        if !by_gateway {
+        if catalogue.has(Scope::Service) {
+            for (service, version, share) in &self.unserved {
+                if let Some(version) = self.versions.get(*version)
+                    && let Some(gateway) = gateway(&mut self.gateways, service, &version.hash)
+                {
+                    gateway.waiting += requests * share;
+                }
+            }
+        }
+        match self.model.noise {
+            Noise::None => self.count(catalogue),
+            Noise::Poisson | Noise::Binomial => {}
+        }
+    }
+
+    /// Counts the requests that wait for it.
+    pub fn count(&mut self, catalogue: &Catalogue) {
+        for pod in self.pods.values_mut() {
+            if let Some(version) = self.versions.get_mut(pod.version) {
+                pod.count(self.model.noise, version, catalogue, &mut self.gateways);
+            }
+        }
+        if !catalogue.has(Scope::Service) {
             return;
         }
-        for (service, hash, share) in &self.unserved {
-            if let Some(gateway) = gateway(&mut self.gateways, service, hash) {
-                let expected = requests * share;
-                let count = match noise {
+        let mut tally = Tally::default();
+        for gateway in self.gateways.values_mut().flat_map(BTreeMap::values_mut) {
+            let expected = std::mem::take(&mut gateway.waiting);
+            if expected > 0.0 {
+                let count = match self.model.noise {
                     Noise::None => expected,
                     Noise::Poisson => gateway.dice.count(expected),
                     Noise::Binomial => whole(&mut gateway.fraction, expected),
@@ -528,7 +536,7 @@ impl Fleet {
         for pod in self.pods.values_mut() {
             let error_code = self
                 .versions
-                .get(&pod.hash)
+                .get(pod.version)
                 .map_or(0, |version| version.error_code);
             pod.scrape(error_code, catalogue, store, time);
         }
@@ -564,6 +572,56 @@ impl Fleet {
 }
 
 impl PodState {
+    /// Counts the requests that wait for it, here and at the gateways that they came through.
+    fn count(
+        &mut self,
+        noise: Noise,
+        version: &mut Version,
+        catalogue: &Catalogue,
+        gateways: &mut Gateways,
+    ) {
+        let by_service = catalogue.has(Scope::PodByService);
+        let by_gateway = catalogue.has(Scope::Service);
+        let mut tally = Tally::default();
+        for (service, expected) in self.waiting.drain(..) {
+            let share = version.failing.share;
+            let counts = match noise {
+                Noise::None => [1.0 - share, share].map(|share| expected * share),
+                Noise::Poisson => {
+                    [1.0 - share, share].map(|share| self.dice.count(expected * share))
+                }
+                Noise::Binomial => {
+                    let all = whole(&mut self.fraction, expected);
+                    let failed = self.dice.part(all, &mut version.failing);
+                    [all - failed, failed]
+                }
+            };
+            for (outcome, count) in [Outcome::Answered, Outcome::Failed].into_iter().zip(counts) {
+                if count <= 0.0 {
+                    continue;
+                }
+                match noise {
+                    Noise::None => tally.expect(count, &version.latency.buckets),
+                    Noise::Poisson | Noise::Binomial => {
+                        self.dice.tally(count, &mut version.latency, &mut tally);
+                    }
+                }
+                self.account.add(outcome, &tally);
+                if by_service {
+                    let (_, account) =
+                        self.by_service.entry(service.clone()).or_insert_with(|| {
+                            let destination = ("destination", service.as_ref().to_owned());
+                            (Variables::from([destination]), Account::default())
+                        });
+                    account.add(outcome, &tally);
+                }
+                if by_gateway && let Some(gateway) = gateway(gateways, &service, &version.hash) {
+                    gateway.account.add(outcome, &tally);
+                }
+            }
+        }
+    }
+
     fn restart(&mut self) {
         self.account.restart();
         for (_, account) in self.by_service.values_mut() {
@@ -640,11 +698,7 @@ impl PodState {
     }
 }
 
-fn gateway<'g>(
-    gateways: &'g mut BTreeMap<Arc<str>, BTreeMap<String, Gateway>>,
-    service: &str,
-    hash: &str,
-) -> Option<&'g mut Gateway> {
+fn gateway<'g>(gateways: &'g mut Gateways, service: &str, hash: &str) -> Option<&'g mut Gateway> {
     gateways.get_mut(service)?.get_mut(hash)
 }
 
@@ -725,7 +779,7 @@ fn monitored_service(place: &Namespace, rollout: &Rollout, pod: &Pod, hash: &str
 
 /// The service that clients address where the weights name none: the host of the virtual service,
 /// else a service for all versions, else the stable one.
-fn addressed_service(place: &Namespace, rollout: &Rollout, version: Option<&Version>) -> String {
+fn addressed_service(place: &Namespace, rollout: &Rollout, version: &Version) -> String {
     let routing = rollout
         .spec
         .strategy
@@ -757,11 +811,10 @@ fn addressed_service(place: &Namespace, rollout: &Rollout, version: Option<&Vers
                 selects(service, pod) && pod.metadata.labels.contains_key(POD_TEMPLATE_HASH_LABEL)
             })
     });
-    match (of_all, version) {
-        (Some((name, _)), _) => name.clone(),
-        (None, _) if !stable.is_empty() => stable.to_owned(),
-        (None, Some(version)) => version.app.clone(),
-        (None, None) => rollout.metadata.name.clone(),
+    match of_all {
+        Some((name, _)) => name.clone(),
+        None if !stable.is_empty() => stable.to_owned(),
+        None => version.app.clone(),
     }
 }
 

@@ -4,6 +4,8 @@ use std::f64::consts::SQRT_2;
 
 use crate::sim::scenario::traffic::Latency;
 
+use super::binomial::Part;
+
 /// What part of all requests falls into a bucket, and how long they take there on average.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct BucketShare {
@@ -12,8 +14,39 @@ pub(super) struct BucketShare {
     pub mean: f64,
 }
 
-/// The buckets with these upper bounds in seconds, and the one above them.
-pub(super) fn bucket_shares(latency: Latency, bounds: &[f64]) -> Vec<BucketShare> {
+/// How latencies are distributed over buckets.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Spread {
+    /// One above another, the last one without an upper bound.
+    pub buckets: Vec<BucketShare>,
+    /// The numbers of the buckets that take requests, the largest first, each with its part of
+    /// what those before it left over.
+    pub largest_first: Vec<(usize, Part)>,
+}
+
+impl Spread {
+    /// Over the buckets with these upper bounds in seconds, and the one above them.
+    pub fn new(latency: Latency, bounds: &[f64]) -> Self {
+        let buckets = bucket_shares(latency, bounds);
+        let mut taking: Vec<(usize, f64)> = (buckets.iter().map(|bucket| bucket.share).enumerate())
+            .filter(|(_, share)| *share > 0.0)
+            .collect();
+        taking.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        // Added up from the smallest on, so that small ones are not lost.
+        let mut left = 0.0;
+        for (_, part) in taking.iter_mut().rev() {
+            left += *part;
+            *part /= left;
+        }
+        let parts = taking.into_iter().map(|(at, part)| (at, Part::new(part)));
+        Self {
+            buckets,
+            largest_first: parts.collect(),
+        }
+    }
+}
+
+fn bucket_shares(latency: Latency, bounds: &[f64]) -> Vec<BucketShare> {
     // Part of the requests up to a bound, and their part of the mean latency.
     let up_to: Box<dyn Fn(f64) -> (f64, f64)> = match latency {
         Latency::Constant(period) => {
@@ -89,6 +122,27 @@ mod tests {
             .map(|bucket| (bucket.share * 1e9).round() / 1e9)
             .collect();
         assert_eq!(rounded, [0.5, 0.49, 0.01]);
+    }
+
+    #[test]
+    fn parts_of_what_is_left_give_the_shares() {
+        let latency = serde_json::from_value(json!({"p50": "100ms", "p99": "800ms"})).unwrap();
+        let bounds = [0.001, 0.05, 0.1, 0.2, 0.8, 3.0];
+        let Spread {
+            buckets,
+            largest_first,
+        } = Spread::new(latency, &bounds);
+        let mut left = 1.0;
+        let mut before = f64::INFINITY;
+        for (bucket, part) in &largest_first {
+            let share = buckets[*bucket].share;
+            assert!(share <= before && (left * part.share - share).abs() < 1e-15);
+            before = share;
+            left -= share;
+        }
+        assert_eq!(largest_first.last().map(|(_, part)| part.share), Some(1.0));
+        let taking = buckets.iter().filter(|bucket| bucket.share > 0.0);
+        assert_eq!(largest_first.len(), taking.count());
     }
 
     #[test]

@@ -11,13 +11,14 @@
 //! | `load`, `latency` | requests in a span of time; latencies in buckets |
 //! | `versions` | how each version answers, at each time |
 //! | `fleet` | pods and gateways: which part of the requests each gets |
-//! | `counting`, `accounts` | counts, expected or drawn; their series |
+//! | `counting`, `binomial`, `accounts` | counts, expected or drawn; their series |
 //! | `conventions` | names of metrics and labels |
 //! | `needs` | what queries look at, and how far back |
 //! | `server` | the HTTP API's answer to a query |
 //! | `ledger` | how many requests failed, and because of what |
 
 mod accounts;
+mod binomial;
 mod conventions;
 mod counting;
 mod fleet;
@@ -31,11 +32,11 @@ mod tests;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::promql::ast::Expr;
-use crate::promql::{ParseErrors, Store, notation, parse};
+use crate::promql::{Store, notation, parse};
 use crate::providers::conditions::Compiled;
 use crate::providers::{self, prometheus};
 use crate::spec::analysis::Metric;
@@ -53,7 +54,7 @@ use fleet::Fleet;
 use ledger::Ledger;
 pub use ledger::TrafficTotals;
 use load::Curve;
-use needs::Needs;
+use needs::{Needs, Query};
 
 const DEFAULT_SCRAPE_INTERVAL: Duration = Duration::from_secs(15);
 /// Samples are kept at least this long.
@@ -71,7 +72,7 @@ pub(super) struct Telemetry {
     store: Store,
     /// The release.
     origin: Option<Timestamp>,
-    queries: BTreeMap<String, Result<Expr, ParseErrors>>,
+    queries: BTreeMap<String, Query>,
     conditions: Compiled,
     /// Metrics that were answered, by what of their settings was not used.
     unused: BTreeMap<String, BTreeSet<String>>,
@@ -86,7 +87,7 @@ struct Traffic {
     history: Duration,
     /// How long samples are kept.
     retention: Duration,
-    catalogue: Catalogue,
+    catalogue: Arc<Catalogue>,
     fleet: Fleet,
     ledger: Ledger,
     /// Seconds since the release when versions begin to answer differently, those still to come
@@ -136,14 +137,16 @@ impl Telemetry {
         if let Some(text) = &scenario.series {
             notation::load(&mut given, text).map_err(|error| format!("series: {error}"))?;
         }
+        let mut queries = BTreeMap::new();
         let traffic = scenario.traffic.as_ref().map(|model| {
             let applied = scenario
                 .events
                 .iter()
                 .filter_map(|event| event.apply.as_ref());
-            let needs = Needs::of(objects.iter().chain(applied), &|metric| {
+            let mut needs = Needs::of(objects.iter().chain(applied), &|metric| {
                 scenario.metrics.contains_key(metric)
             });
+            queries = std::mem::take(&mut needs.queries);
             let plain = [MetricNames::Convention(Convention::Plain)];
             let names = model.metrics.as_deref().unwrap_or(&plain);
             let interval = model
@@ -166,7 +169,7 @@ impl Telemetry {
                 interval,
                 history: model.history.map_or(default_history, |history| history.0),
                 retention: RETENTION.max(needs.reach + interval + interval),
-                catalogue: Catalogue::new(conventions::instruments(names), needs),
+                catalogue: Arc::new(Catalogue::new(conventions::instruments(names), needs)),
                 fleet: Fleet::new(model.clone(), namespace, rollout),
                 ledger: Ledger::default(),
                 changes,
@@ -178,7 +181,7 @@ impl Telemetry {
             given,
             store: Store::new(),
             origin: None,
-            queries: BTreeMap::new(),
+            queries,
             conditions: Compiled::default(),
             unused: BTreeMap::new(),
             empty: BTreeMap::new(),
@@ -241,11 +244,16 @@ impl Telemetry {
         if let Some(traffic) = &mut self.traffic {
             traffic.advance(request.cluster_time, &mut self.store);
         }
-        let expr = self
-            .queries
-            .entry(metric.query.clone())
-            .or_insert_with(|| parse(&metric.query));
-        let answer = match server::answer(&self.store, expr, times) {
+        let query = match self.queries.get(&metric.query) {
+            Some(known) => Query::clone(known),
+            None => {
+                let query = Query::new(parse(&metric.query));
+                self.queries
+                    .insert(metric.query.clone(), Query::clone(&query));
+                query
+            }
+        };
+        let answer = match server::answer(&self.store, &query, times) {
             Ok(outcome) => prometheus::answer(&outcome),
             Err(refused) => prometheus::decode(&refused),
         };
@@ -256,7 +264,7 @@ impl Telemetry {
             }
             Err(message) => providers::error_measurement(message, now, now),
         };
-        if let ("[]", Ok(expr)) = (measurement.value.as_str(), expr)
+        if let ("[]", Ok(expr)) = (measurement.value.as_str(), query.as_ref())
             && !self.empty.contains_key(&request.metric.name)
         {
             let reasons = server::why_empty(&self.store, expr, times);
@@ -368,15 +376,21 @@ impl Traffic {
     }
 
     /// Gives the pending requests to pods and gateways.
-    fn count(&mut self) {
+    fn receive(&mut self) {
         let Some(clock) = &mut self.clock else { return };
         let requests = std::mem::take(&mut clock.pending);
         if requests > 0.0 {
             self.ledger.add(self.fleet.flow(requests));
             if self.catalogue.needs.any {
-                self.fleet.count(requests, &self.catalogue);
+                self.fleet.receive(requests, &self.catalogue);
             }
         }
+    }
+
+    /// Counts all requests so far.
+    fn count(&mut self) {
+        self.receive();
+        self.fleet.count(&self.catalogue);
     }
 
     fn change_behaviour(&mut self) {
@@ -406,7 +420,7 @@ impl Traffic {
     }
 
     fn observe(&mut self, world: &World, store: &mut Store) {
-        self.count();
+        self.receive();
         let Some(clock) = &self.clock else { return };
         let seconds = clock.seconds(clock.now);
         let millis = server::millis(clock.now);

@@ -1,13 +1,14 @@
 //! What the queries of templates need: which metrics, and how far back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::expr;
 use crate::promql::ast::{Expr, ExprKind, Length, Modifiers, VectorSelector};
 use crate::promql::labels::{METRIC_NAME, MatchOp};
-use crate::promql::{Settings, parse};
+use crate::promql::{ParseErrors, Settings, parse};
 use crate::spec::metric_provider::PrometheusMetric;
 use crate::time::{Duration, Timestamp};
 
@@ -25,7 +26,12 @@ pub(super) struct Needs {
     names: Option<BTreeSet<String>>,
     /// How far back from its time a query looks.
     pub reach: Duration,
+    /// The queries, with arguments as far as they are known.
+    pub queries: BTreeMap<String, Query>,
 }
+
+/// A query that was read.
+pub(super) type Query = Arc<Result<Expr, ParseErrors>>;
 
 impl Needs {
     /// Of the Prometheus metrics in these objects (templates, and whatever else holds metrics),
@@ -42,6 +48,7 @@ impl Needs {
             any: false,
             names: Some(BTreeSet::new()),
             reach: Duration::ZERO,
+            queries: BTreeMap::new(),
         };
         for object in objects {
             needs.collect(object, &arguments, scripted);
@@ -97,7 +104,10 @@ impl Needs {
         if names_are_open(&metric.query) {
             self.add_unknown();
         }
-        let Ok(expr) = parse(&substituted(&metric.query, arguments)) else {
+        let text = substituted(&metric.query, arguments);
+        let query = Query::new(parse(&text));
+        self.queries.insert(text, Query::clone(&query));
+        let Ok(expr) = query.as_ref() else {
             self.add_unknown();
             return;
         };
@@ -108,7 +118,7 @@ impl Needs {
             expr::evaluate_time(&substituted(&range.start, arguments), now)
                 .map_or(UNKNOWN_REACH, |start| now.since(start))
         });
-        match self.reach_of(&expr, range) {
+        match self.reach_of(expr, range) {
             Some(reach) => self.reach = self.reach.max(reach),
             None => self.reach = self.reach.max(UNKNOWN_REACH),
         }

@@ -7,8 +7,9 @@ use crate::sim::scenario::traffic::{
 };
 use crate::time::Duration;
 
+use super::binomial::Part;
 use super::conventions::Variables;
-use super::latency::{BucketShare, bucket_shares};
+use super::latency::Spread;
 
 const DEFAULT_LATENCY: Latency = Latency::Percentiles(Percentiles {
     p50: Period(Duration::from_millis(50)),
@@ -28,8 +29,10 @@ impl<T: Copy> Schedule<T> {
 }
 
 /// A version: what it is, and how it answers at present.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) struct Version {
+    /// Pod template hash.
+    pub hash: String,
     pub image: String,
     /// Whether it was there before the release.
     pub is_old: bool,
@@ -43,9 +46,9 @@ pub(super) struct Version {
     errors: Schedule<f64>,
     latencies: Schedule<Latency>,
     /// Share of the requests that fail now.
-    pub error_share: f64,
-    /// Where requests of now fall.
-    pub shares: Vec<BucketShare>,
+    pub failing: Part,
+    /// How long requests take now.
+    pub latency: Spread,
 }
 
 impl Version {
@@ -103,6 +106,7 @@ impl Version {
         let container = set.template.containers().next();
         let app = label(["app", "app.kubernetes.io/name"]);
         Self {
+            hash: set.hash().to_owned(),
             image: image.to_owned(),
             is_old,
             app: if app.is_empty() {
@@ -125,8 +129,8 @@ impl Version {
                 .unwrap_or(DEFAULT_ERROR_CODE),
             errors: Schedule(errors),
             latencies: Schedule(latencies),
-            error_share: 0.0,
-            shares: Vec::new(),
+            failing: Part::new(0.0),
+            latency: Spread::default(),
         }
     }
 
@@ -150,9 +154,9 @@ impl Version {
 
     /// Lets it answer as at this time, in seconds since the release.
     pub fn set_time(&mut self, seconds: f64, bounds: &[f64]) {
-        self.error_share = self.errors.at(seconds).unwrap_or(0.0);
+        self.failing = Part::new(self.errors.at(seconds).unwrap_or(0.0));
         let latency = self.latencies.at(seconds).unwrap_or(DEFAULT_LATENCY);
-        self.shares = bucket_shares(latency, bounds);
+        self.latency = Spread::new(latency, bounds);
     }
 }
 
