@@ -50,7 +50,8 @@ fn told(output: &Output) -> String {
     format!("{}{}", text(&output.stdout), text(&output.stderr))
 }
 
-fn git(folder: &Path, arguments: &[&str]) {
+/// Its output.
+fn git(folder: &Path, arguments: &[&str]) -> String {
     let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
     let arguments: Vec<&str> = identity
         .into_iter()
@@ -58,6 +59,7 @@ fn git(folder: &Path, arguments: &[&str]) {
         .collect();
     let output = run(Path::new("git"), folder, &arguments);
     assert!(output.status.success(), "{}", told(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// An empty folder of this name.
@@ -85,10 +87,19 @@ fn hooks_alone() -> PathBuf {
 fn try_hook(program: &Path, hooks: &Path, hook: &str) {
     let folder = folder(hook);
     std::fs::create_dir_all(folder.join("chart/templates")).expect("a folder");
-    let try_repo = |wanted: bool| {
+    // Beside the repository, since it is no manifest.
+    let config = folder.with_extension("yaml");
+    let revision = git(hooks, &["rev-parse", "HEAD"]);
+    let hooks = hooks.to_str().expect("a path in UTF-8");
+    let text = format!(
+        "repos: [{{repo: '{hooks}', rev: {}, hooks: [{{id: {hook}}}]}}]\n",
+        revision.trim()
+    );
+    std::fs::write(&config, text).expect("written");
+    let config = config.to_str().expect("a path in UTF-8");
+    let run_hook = |wanted: bool| {
         git(&folder, &["add", "."]);
-        let hooks = hooks.to_str().expect("a path in UTF-8");
-        let arguments = ["try-repo", hooks, hook, "--all-files", "--verbose"];
+        let arguments = ["run", "--config", config, "--all-files", "--verbose"];
         let output = run(program, &folder, &arguments);
         let told = told(&output);
         assert_eq!(output.status.success(), wanted, "{told}");
@@ -97,10 +108,10 @@ fn try_hook(program: &Path, hooks: &Path, hook: &str) {
     git(&folder, &["init", "-q"]);
     std::fs::write(folder.join("chart/templates/x.yaml"), "{{- if }}\n").expect("a file");
     std::fs::write(folder.join("good.yaml"), GOOD).expect("a file");
-    let said = try_repo(true);
+    let said = run_hook(true);
     assert!(said.contains("in 1 object of 1 file"), "{said}");
     std::fs::write(folder.join("bad.yaml"), GOOD.replace("count:", "cuont:")).expect("a file");
-    let said = try_repo(false);
+    let said = run_hook(false);
     assert!(
         said.contains("unknown-field") && said.contains("bad.yaml:9"),
         "{said}"
