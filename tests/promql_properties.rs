@@ -2,7 +2,8 @@
 //! read back as the same.
 
 use proptest::prelude::*;
-use rollproof::promql::{Engine, Settings, Store, notation, parse, printer};
+use rollproof::promql::labels::Labels;
+use rollproof::promql::{Engine, Recall, Settings, Store, notation, parse, printer};
 
 const QUERIES: &[&str] = &[
     "sum by (pod)(rate(x_total{code!~\"5..\"}[5m] offset 1m)) / on(pod) group_left(zone) sum(rate(x_total[5m]))",
@@ -17,6 +18,19 @@ const QUERIES: &[&str] = &[
     "quantile(0.5, histogram_fraction(-Inf, 1, h)) + -limit_ratio(-0.5, g) # comment",
     "sort_desc(double_exponential_smoothing(g[5m], 0.5, 0.1)) - scalar(g{pod='a'}) * day_of_week()",
     "histogram_quantiles(h, \"q\", 0, 0.5, 1) + stddev_over_time(rate(h[3m])[10m:])",
+];
+
+/// Aggregations and selectors whose series are remembered from query to query.
+const REPEATED: &[&str] = &[
+    "sum(rate(x_total{code=~\"5..\"}[2m])) / sum(rate(x_total[2m]))",
+    "histogram_quantile(0.9, sum by (le) (rate(b_bucket[2m])))",
+    "sum by (pod, zone) (increase({pod!=\"b\",__name__=~\".+\"}[1m])) or sum by (pod) (x_total)",
+    "avg by (__name__, pod) (last_over_time({pod=~\"a|c\"}[3m]))",
+    "max without (pod) (delta({__name__=~\".+\"}[2m])) + on(code) group_right() count without (pod) (x_total)",
+    "sum by (pod) (sum by (pod) (rate(x_total[1m]))) > topk by (pod) (1, g)",
+    "sum by (v) (count_values by (pod) (\"v\", g))",
+    "rate(x_total[2m:30s]) - rate({__name__=\"x_total\"}[2m])",
+    "quantile by (code) (0.5, irate({__name__=~\"x.*|g\"}[2m] offset 15s))",
 ];
 
 const PIECES: &[&str] = &[
@@ -146,6 +160,54 @@ proptest! {
         let _ = notation::load(&mut store, &line);
         let expr = parse("sum(rate(m[5m])) + histogram_quantile(0.5, m)").expect("a query");
         let _ = Engine::default().range(&store, &expr, 0, 600_000, 60_000);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_remembered_changes_no_result(
+        batches in prop::collection::vec(
+            (prop::collection::vec((0..3usize, 0..4usize, 0..4usize, 0..6u8), 0..8), 0..30u8, any::<bool>()),
+            1..12,
+        ),
+    ) {
+        let names = ["x_total", "b_bucket", "g"];
+        let (pods, others) = (["a", "b", "c", ""], ["200", "503", "+Inf", ""]);
+        let mut store = Store::new();
+        let mut recall = Recall::default();
+        for (number, (samples, drop, delayed)) in batches.into_iter().enumerate() {
+            let time = number as i64 * 15_000;
+            for (name, pod, other, value) in samples {
+                let labels = Labels::new([
+                    ("__name__", names[name]),
+                    ("pod", pods[pod]),
+                    (["code", "le", "zone"][name], others[other]),
+                ]);
+                let value = match value {
+                    0 => rollproof::promql::series::stale_marker(),
+                    1 => f64::NAN,
+                    2 => 1.0,
+                    value => f64::from(value) * number as f64,
+                };
+                let _ = store.append_float(&labels, 0, time, value);
+            }
+            if drop == 0 {
+                store.clear();
+            } else if drop < 5 {
+                store.drop_before(time - 30_000);
+            }
+            let settings = Settings { delayed_name_removal: delayed, ..Settings::default() };
+            let engine = Engine::new(settings);
+            for query in REPEATED.iter().chain(QUERIES) {
+                let expr = parse(query).expect("a query");
+                let alone = engine.instant(&store, &expr, time + 5_000);
+                let again = engine.instant_recalling(&store, &expr, time + 5_000, Some(&mut recall));
+                // As text, in which NaN is equal to itself.
+                prop_assert_eq!(format!("{alone:?}"), format!("{again:?}"), "{}", query);
+            }
+        }
     }
 }
 

@@ -32,7 +32,6 @@ pub(crate) fn eval(
         Some(parameter) => (evaluator.eval_scalar(parameter, steps)?, parameter.span),
         None => (Vec::new(), span),
     };
-    let groups = Groups::new(plan.without, plan.grouping);
     match plan.op {
         AggregateOp::Topk
         | AggregateOp::Bottomk
@@ -45,6 +44,7 @@ pub(crate) fn eval(
                 span,
                 parameter_span,
             };
+            let groups = Groups::new(plan.without, plan.grouping, false);
             selection.eval(evaluator, &input, groups, steps)
         }
         AggregateOp::Avg
@@ -56,24 +56,28 @@ pub(crate) fn eval(
         | AggregateOp::Quantile
         | AggregateOp::Stddev
         | AggregateOp::Stdvar
-        | AggregateOp::Sum => reduce(evaluator, plan, &parameters, parameter_span, groups, steps),
+        | AggregateOp::Sum => reduce(evaluator, plan, &parameters, parameter_span, steps),
     }
 }
 
-/// The groups met so far, in the order they came up.
-struct Groups<'e> {
+/// The groups met so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Groups {
     without: bool,
-    grouping: &'e [String],
+    grouping: Vec<String>,
     labels: Vec<Labels>,
     /// By the hash of their labels; of equal hashes the second number counts on. Looked up only.
     index: BTreeMap<(u64, u32), usize>,
     /// None where what is known of one series does not hold for another one.
     known: Option<KnownTexts>,
+    /// The groups of the store's series, if they are remembered from query to query.
+    by_series: Option<Vec<Option<usize>>>,
+    are_of_stored_series: bool,
 }
 
 /// Series of a store share the texts of their labels, which tell a group faster than what is in
 /// them.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 struct KnownTexts {
     /// The texts of the labels that are grouped by, and the group.
     groups: Vec<(Texts<Arc<str>>, usize)>,
@@ -125,27 +129,65 @@ impl KnownTexts {
     }
 }
 
-impl<'e> Groups<'e> {
-    fn new(without: bool, grouping: &'e [String]) -> Self {
+impl Groups {
+    pub fn new(without: bool, grouping: &[String], are_remembered: bool) -> Self {
         let is_simple = !without
             && grouping.len() <= MOST_TEXTS
             && !grouping.iter().any(|name| is_metadata(name));
         Self {
             without,
-            grouping,
+            grouping: grouping.to_vec(),
             labels: Vec::new(),
             index: BTreeMap::new(),
             known: is_simple.then(KnownTexts::default),
+            by_series: (is_simple && are_remembered).then(Vec::new),
+            are_of_stored_series: true,
         }
     }
 
-    /// The number of the group of a series; `nameless` if its metadata is not to be seen. Builds
+    pub fn are_by(&self, without: bool, grouping: &[String]) -> bool {
+        self.without == without && self.grouping == grouping
+    }
+
+    /// Whether all groups are those of series of the store.
+    pub fn are_of_stored_series(&self) -> bool {
+        self.are_of_stored_series
+    }
+
+    /// The number of the group of a series.
+    #[inline]
+    fn of(&mut self, series: &PassingSeries<'_>) -> usize {
+        let known = match (&self.by_series, series.id) {
+            (Some(by_series), Some(id)) => by_series.get(id.number()).copied().flatten(),
+            (None, _) | (_, None) => None,
+        };
+        known.unwrap_or_else(|| self.of_new(series))
+    }
+
+    fn of_new(&mut self, series: &PassingSeries<'_>) -> usize {
+        let group = self.of_labels(series.labels, series.nameless);
+        let Some(id) = series.id else {
+            self.are_of_stored_series = false;
+            return group;
+        };
+        if let Some(by_series) = &mut self.by_series {
+            if by_series.len() <= id.number() {
+                by_series.resize(id.number() + 1, None);
+            }
+            if let Some(known) = by_series.get_mut(id.number()) {
+                *known = Some(group);
+            }
+        }
+        group
+    }
+
+    /// The number of the group of labels; `nameless` if their metadata is not to be seen. Builds
     /// no labels unless the group is new.
-    fn of(&mut self, labels: &Labels, nameless: bool) -> usize {
+    fn of_labels(&mut self, labels: &Labels, nameless: bool) -> usize {
         let Some(known) = &mut self.known else {
             return self.find(labels, nameless);
         };
-        let texts = known.texts(self.grouping, labels);
+        let texts = known.texts(&self.grouping, labels);
         if let Some(group) = known.find(&texts) {
             return group;
         }
@@ -278,35 +320,37 @@ fn reduce(
     plan: &AggregatePlan<'_>,
     parameters: &[f64],
     parameter_span: Span,
-    mut groups: Groups<'_>,
     steps: Steps,
 ) -> Result<Vec<Series>, EvalError> {
     let count = steps.count();
+    let mut groups = evaluator.groups(plan.without, plan.grouping);
     let span = plan.node.span;
+    // By number of group, empty for those that did not come up, and in which order they did.
     let mut rows: Vec<Vec<Accumulator>> = Vec::new();
+    let mut order = Vec::new();
     // Kept apart, because they count as given after all those of the input.
     let mut notes = Annotations::default();
     // Spent in the end: the input's errors come first.
     let mut work = 0_usize;
     evaluator.for_each(&plan.node, steps, &mut |evaluator, series| {
-        let group = groups.of(series.labels, series.nameless);
-        let is_new = group == rows.len();
+        let group = groups.of(&series);
+        let is_new = rows.get(group).is_none_or(Vec::is_empty);
         work = work
             .saturating_add(if is_new { count } else { 0 })
             .saturating_add(series.floats.len() + series.histograms.len());
         if !evaluator.can_spend(work) {
             return Ok(());
         }
-        if is_new {
-            rows.push(
-                std::iter::repeat_with(Accumulator::default)
-                    .take(count)
-                    .collect(),
-            );
+        if rows.len() <= group {
+            rows.resize_with(group + 1, Vec::new);
         }
         let Some(row) = rows.get_mut(group) else {
             return Ok(());
         };
+        if is_new {
+            row.resize_with(count, Accumulator::default);
+            order.push(group);
+        }
         let mut cursor = StepCursor::new(steps);
         for point in series.floats.iter() {
             if let Some(accumulator) = row.get_mut(cursor.index(point.time)) {
@@ -325,13 +369,16 @@ fn reduce(
     if plan.op == AggregateOp::Quantile {
         check_quantiles(evaluator, parameters, parameter_span);
     }
-    let mut out = Vec::with_capacity(rows.len());
-    for (labels, row) in groups.labels.into_iter().zip(rows) {
+    let mut out = Vec::with_capacity(order.len());
+    for group in order {
+        let (Some(labels), Some(row)) = (groups.labels.get(group), rows.get_mut(group)) else {
+            continue;
+        };
         let mut series = Series {
-            labels,
+            labels: labels.clone(),
             ..Series::default()
         };
-        for ((step, time), accumulator) in steps.iter().enumerate().zip(row) {
+        for ((step, time), accumulator) in steps.iter().enumerate().zip(std::mem::take(row)) {
             if !accumulator.seen {
                 continue;
             }
@@ -354,9 +401,11 @@ fn reduce(
         }
     }
     evaluator.annotations.merge(notes);
+    evaluator.keep_groups(groups);
     Ok(out)
 }
 
+#[inline]
 fn add_float(op: AggregateOp, group: &mut Accumulator, value: f64, drop_name: bool) {
     if group.incompatible {
         return;
@@ -632,7 +681,7 @@ impl Selection {
         &self,
         evaluator: &mut Evaluator<'_>,
         input: &[Series],
-        mut groups: Groups<'_>,
+        mut groups: Groups,
         steps: Steps,
     ) -> Result<Vec<Series>, EvalError> {
         if !self.check(evaluator)? {
@@ -640,7 +689,7 @@ impl Selection {
         }
         let group_of: Vec<usize> = input
             .iter()
-            .map(|one| groups.of(&one.labels, false))
+            .map(|one| groups.of_labels(&one.labels, false))
             .collect();
         let mut walkers: Vec<Walker<'_>> = input.iter().map(Walker::new).collect();
         let mut collector = Collector::new(evaluator, steps);

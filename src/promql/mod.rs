@@ -61,7 +61,7 @@ pub mod series;
 mod times;
 mod typecheck;
 
-pub use eval::{Engine, EvalError, Outcome, Settings, Value};
+pub use eval::{Engine, EvalError, Outcome, Recall, Settings, Value};
 pub use functions::quantile::almost_equal;
 pub use parser::{ParseError, ParseErrors, parse};
 pub use series::Store;

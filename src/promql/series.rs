@@ -119,6 +119,33 @@ impl SeriesData {
         floats
     }
 
+    /// As [`SeriesData::fresh_floats_among`], of a series of which nothing else is known there.
+    #[inline]
+    pub(crate) fn plain_floats_among<'a>(
+        &'a self,
+        after: i64,
+        until: i64,
+        listed: &'a mut ListedTimes,
+    ) -> Option<(&'a [i64], &'a [f64])> {
+        if !self.starts.is_empty() || !self.histograms.is_empty() {
+            return None;
+        }
+        let (range, times) = self.times.between(after, until, listed);
+        let mut values = self.values.get(range)?;
+        if self.has_stale {
+            // Mostly a marker is the last of its series.
+            if let Some((last, others)) = values.split_last()
+                && is_stale(*last)
+            {
+                values = others;
+            }
+            if values.iter().any(|value| is_stale(*value)) {
+                return None;
+            }
+        }
+        Some((times.get(..values.len())?, values))
+    }
+
     /// As [`SeriesData::fresh_floats_between`], for many series one after the other.
     pub(crate) fn fresh_floats_among<'a>(
         &'a self,
@@ -255,6 +282,8 @@ pub struct Store {
     has_metadata: bool,
     /// The series appended to last: mostly it or the one after it comes next.
     last: usize,
+    /// How often series were dropped, so that others stand in their places.
+    drops: u64,
 }
 
 impl Store {
@@ -263,7 +292,15 @@ impl Store {
     }
 
     pub fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            drops: self.drops + 1,
+            ..Self::default()
+        };
+    }
+
+    /// How often series were dropped; in between ids stay good.
+    pub(crate) fn drops(&self) -> u64 {
+        self.drops
     }
 
     pub fn series(&self) -> impl Iterator<Item = (&Labels, &SeriesData)> {
@@ -308,7 +345,14 @@ impl Store {
 
     /// The series all matchers fit, in the order they came.
     pub(crate) fn select<'a>(&'a self, matchers: &[Matcher]) -> Vec<(&'a Labels, &'a SeriesData)> {
+        let found = self.select_since(matchers, 0);
+        found.into_iter().filter_map(|id| self.get(id)).collect()
+    }
+
+    /// Of the series from the given number on, those that all matchers fit, in the order they came.
+    pub(crate) fn select_since(&self, matchers: &[Matcher], since: usize) -> Vec<SeriesId> {
         let complete = self.postings.complete;
+        let count = self.series.len();
         // For a matcher that decides alone among the series that have been entered for its label:
         // its number, those series, and from which on none have.
         let narrowest = matchers
@@ -317,14 +361,15 @@ impl Store {
             .filter(|(_, matcher)| matcher.op == MatchOp::Equal && !matcher.value.is_empty())
             .map(|(i, matcher)| {
                 let entered = self.postings.of(&matcher.name, &matcher.value);
+                let before = entered.partition_point(|at| *at < since);
                 let others = if matcher.name == METRIC_NAME {
-                    self.series.len()
+                    count
                 } else {
-                    complete
+                    complete.max(since)
                 };
-                (i, entered, others)
+                (i, entered.get(before..).unwrap_or_default(), others)
             })
-            .min_by_key(|(_, entered, others)| entered.len() + (self.series.len() - others));
+            .min_by_key(|(_, entered, others)| entered.len() + count.saturating_sub(*others));
         let mut checks: Vec<Check<'_, '_>> = matchers
             .iter()
             .enumerate()
@@ -335,24 +380,33 @@ impl Store {
             })
             .collect();
         let mut found = Vec::new();
-        let mut take = |(labels, data): &'a (Labels, SeriesData)| {
+        let mut take = |at: usize| {
+            let Some((labels, _)) = self.series.get(at) else {
+                return;
+            };
             let mut all = checks.iter_mut();
             if all.all(|check| check.passes(labels.get(&check.matcher.name))) {
-                found.push((labels, data));
+                found.push(SeriesId(at));
             }
         };
         let Some((decided, entered, others)) = narrowest else {
-            self.series.iter().for_each(take);
+            (since..count).for_each(take);
             return found;
         };
-        let entered = entered.iter().filter_map(|at| self.series.get(*at));
-        entered.for_each(&mut take);
+        entered.iter().for_each(|at| take(*at));
         if let Some(matcher) = matchers.get(decided) {
-            let others = self.series.iter().skip(others);
-            let fitting = others.filter(|(labels, _)| matcher.matches(labels.get(&matcher.name)));
-            fitting.for_each(take);
+            let is_fitting = |at: &usize| {
+                let series = self.series.get(*at);
+                series.is_some_and(|(labels, _)| matcher.matches(labels.get(&matcher.name)))
+            };
+            (others..count).filter(is_fitting).for_each(take);
         }
         found
+    }
+
+    /// The labels and samples of a series, as long as it is there.
+    pub(crate) fn get(&self, SeriesId(at): SeriesId) -> Option<(&Labels, &SeriesData)> {
+        self.series.get(at).map(|(labels, data)| (labels, data))
     }
 
     fn entry(&mut self, labels: &Labels) -> &mut SeriesData {
@@ -479,6 +533,13 @@ impl<'v> Check<'_, 'v> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeriesId(usize);
 
+impl SeriesId {
+    /// The number of the series in its store, in the order they came.
+    pub(crate) fn number(self) -> usize {
+        self.0
+    }
+}
+
 impl Store {
     /// The series with these labels, made if there is none.
     pub fn series_id(&mut self, labels: &Labels) -> SeriesId {
@@ -542,7 +603,10 @@ impl Store {
     /// Drops samples before `time` (milliseconds since the epoch), and series that have no other.
     /// See [`Store::append_all`] for what becomes of start timestamps.
     pub fn drop_before(&mut self, time: i64) {
-        let mut kept = Store::new();
+        let mut kept = Store {
+            drops: self.drops + 1,
+            ..Store::new()
+        };
         kept.append_all(self, time, 0);
         *self = kept;
     }

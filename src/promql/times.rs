@@ -15,9 +15,8 @@ pub(crate) enum Times {
 /// Times that were listed last: all series of a scrape have the same ones.
 #[derive(Default)]
 pub(crate) struct ListedTimes {
-    /// First, step and number of regular times, and between which times they were asked for.
-    asked: Option<((i64, i64, usize), i64, i64)>,
-    range: Range<usize>,
+    /// First, step and number, if they are regular.
+    regular: Option<(i64, i64, usize)>,
     times: Vec<i64>,
 }
 
@@ -129,11 +128,11 @@ impl Times {
     pub fn count_until(&self, time: i64) -> usize {
         match self {
             Self::Regular { first, step, len } => {
-                let Ok(past) = u128::try_from(i128::from(time) - i128::from(*first)) else {
+                if time < *first {
                     return 0;
-                };
-                let step = u128::try_from(*step).unwrap_or(0).max(1);
-                usize::try_from(past / step).map_or(*len, |steps| steps.saturating_add(1).min(*len))
+                }
+                let steps = time.abs_diff(*first) / step.unsigned_abs().max(1);
+                usize::try_from(steps).map_or(*len, |steps| steps.saturating_add(1).min(*len))
             }
             Self::Offsets { first, offsets } => match offset_from(*first, time) {
                 Ok(past) => offsets.partition_point(|offset| *offset <= past),
@@ -176,28 +175,29 @@ impl Times {
         until: i64,
         listed: &'a mut ListedTimes,
     ) -> (Range<usize>, &'a [i64]) {
+        let low = self.count_until(after);
+        let range = low..self.count_until(until).max(low);
         let regular = match self {
-            Self::Regular { first, step, len } => Some((*first, *step, *len)),
+            Self::Regular {
+                first,
+                step,
+                len: _,
+            } => Some((nth(*first, *step, low), *step, range.len())),
             Self::Offsets {
                 first: _,
                 offsets: _,
-            }
-            | Self::Plain(_) => None,
-        };
-        let asked = regular.map(|regular| (regular, after, until));
-        if asked.is_none() || asked != listed.asked {
-            let low = self.count_until(after);
-            let range = low..self.count_until(until).max(low);
-            if let Self::Plain(times) = self {
+            } => None,
+            Self::Plain(times) => {
                 return (range.clone(), times.get(range).unwrap_or_default());
             }
+        };
+        if regular.is_none() || regular != listed.regular {
             *listed = ListedTimes {
-                asked,
+                regular,
                 times: self.slice(range.clone()).into_owned(),
-                range,
             };
         }
-        (listed.range.clone(), &listed.times)
+        (range, &listed.times)
     }
 
     pub fn shrink_to_fit(&mut self) {

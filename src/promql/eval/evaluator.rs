@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::plan::{Node, NodeKind, Selector, SubqueryPlan};
-use super::{ErrorKind, EvalError, FloatPoint, HistogramPoint, Series, Settings, sample_size};
+use super::{
+    ErrorKind, EvalError, FloatPoint, HistogramPoint, Recall, Series, Settings, sample_size,
+};
+use crate::promql::aggregations::Groups;
 use crate::promql::annotations::{Annotations, Note};
 use crate::promql::ast::{Extension, Span, ValueType};
 use crate::promql::duration::NANOS_PER_MILLI;
 use crate::promql::functions::rate::{interpolate, interpolate_histograms};
 use crate::promql::functions::{FunctionId, elementwise, label_functions, ordering};
 use crate::promql::histogram::{Histogram, ResetHint};
-use crate::promql::labels::Labels;
-use crate::promql::series::{Floats, HistogramSample, SeriesData, Store, is_stale};
+use crate::promql::labels::{Labels, Matcher};
+use crate::promql::series::{Floats, HistogramSample, SeriesData, SeriesId, Store, is_stale};
 use crate::promql::{aggregations, binary};
 
 /// The times of an evaluation, in milliseconds; `step` is positive.
@@ -88,6 +91,8 @@ pub(crate) enum PointValue<'a> {
 
 /// A series on its way to what takes it up.
 pub(crate) struct PassingSeries<'a> {
+    /// The series of the store that it is of, if its labels are those of that one.
+    pub id: Option<SeriesId>,
     pub labels: &'a Labels,
     /// The series is without name, type and unit, though `labels` has them.
     pub nameless: bool,
@@ -120,16 +125,21 @@ pub(crate) struct Evaluator<'s> {
     pub store: &'s Store,
     pub settings: Settings,
     pub annotations: Annotations,
+    recall: Option<&'s mut Recall>,
     samples: usize,
     work: u64,
 }
 
 impl<'s> Evaluator<'s> {
-    pub fn new(store: &'s Store, settings: Settings) -> Self {
+    pub fn new(store: &'s Store, settings: Settings, mut recall: Option<&'s mut Recall>) -> Self {
+        if let Some(recall) = &mut recall {
+            recall.look_at(store);
+        }
         Self {
             store,
             settings,
             annotations: Annotations::default(),
+            recall,
             samples: 0,
             work: 0,
         }
@@ -139,7 +149,30 @@ impl<'s> Evaluator<'s> {
         self.annotations.add(note, span);
     }
 
+    /// The series all matchers fit, in the order they came.
+    pub fn select(&mut self, matchers: &[Matcher]) -> Arc<Vec<SeriesId>> {
+        match &mut self.recall {
+            Some(recall) => recall.select(self.store, matchers),
+            None => Arc::new(self.store.select_since(matchers, 0)),
+        }
+    }
+
+    /// The groups of an aggregation, with those that are known from earlier queries.
+    pub fn groups(&mut self, without: bool, grouping: &[String]) -> Groups {
+        let recall = self.recall.as_mut();
+        let known = recall.and_then(|recall| recall.take_groups(without, grouping));
+        known.unwrap_or_else(|| Groups::new(without, grouping, self.recall.is_some()))
+    }
+
+    /// Keeps the groups for later queries.
+    pub fn keep_groups(&mut self, groups: Groups) {
+        if let Some(recall) = &mut self.recall {
+            recall.keep_groups(groups);
+        }
+    }
+
     /// Counts samples held; releases are counted by [`Evaluator::hold_only`].
+    #[inline]
     pub fn hold(&mut self, samples: usize) -> Result<(), EvalError> {
         self.samples = self.samples.saturating_add(samples);
         if self.samples > self.settings.max_samples {
@@ -159,6 +192,7 @@ impl<'s> Evaluator<'s> {
     }
 
     /// Counts work done.
+    #[inline]
     pub fn spend(&mut self, work: usize) -> Result<(), EvalError> {
         self.work = self.work.saturating_add(work as u64);
         if self.work > self.settings.max_work {
@@ -228,6 +262,7 @@ impl<'s> Evaluator<'s> {
         }
         for mut series in self.eval(node, steps)? {
             let passing = PassingSeries {
+                id: None,
                 labels: &series.labels,
                 nameless: false,
                 drop_name: series.drop_name,
@@ -351,7 +386,8 @@ impl<'s> Evaluator<'s> {
         let between = references(selector, steps);
         let mut out = Vec::new();
         let store = self.store;
-        for (labels, data) in store.select(selector.matchers) {
+        let found = self.select(selector.matchers);
+        for (labels, data) in found.iter().filter_map(|id| store.get(*id)) {
             self.spend(steps.count())?;
             let stats = selector.stats_only.then(|| {
                 let first = selector.at.unwrap_or(steps.start) - selector.offset - lookback;
@@ -401,7 +437,8 @@ impl<'s> Evaluator<'s> {
             None => references(selector, steps),
         };
         let store = self.store;
-        for (labels, data) in store.select(selector.matchers) {
+        let found = self.select(selector.matchers);
+        for (labels, data) in found.iter().filter_map(|id| store.get(*id)) {
             self.spend(steps.count())?;
             let mut series = Series {
                 labels: labels.clone(),
@@ -491,7 +528,8 @@ impl<'s> Evaluator<'s> {
         let lookback = self.settings.lookback;
         let mut out = Vec::new();
         let store = self.store;
-        for (labels, data) in store.select(selector.matchers) {
+        let found = self.select(selector.matchers);
+        for (labels, data) in found.iter().filter_map(|id| store.get(*id)) {
             self.spend(steps.count())?;
             let (first, last) = references(selector, steps);
             let Floats {

@@ -4,6 +4,7 @@ mod evaluator;
 mod histograms;
 mod info;
 pub(crate) mod plan;
+mod recall;
 mod window;
 
 use std::fmt;
@@ -13,6 +14,7 @@ pub(crate) use evaluator::{
     Collector, Evaluator, PassingSeries, PointValue, StepCursor, Steps, Walker, constant_series,
     merge_same_labels,
 };
+pub use recall::Recall;
 pub(crate) use window::{RangeCall, RangeValue, Window};
 
 use super::ast::{Expr, ExprKind, ValueType};
@@ -204,6 +206,20 @@ impl Engine {
     /// # Errors
     /// See [`ErrorKind`].
     pub fn instant(&self, store: &Store, expr: &Expr, at: i64) -> Result<Outcome, EvalError> {
+        self.instant_recalling(store, expr, at, None)
+    }
+
+    /// As [`Engine::instant`], with what earlier queries found.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`].
+    pub fn instant_recalling(
+        &self,
+        store: &Store,
+        expr: &Expr,
+        at: i64,
+        recall: Option<&mut Recall>,
+    ) -> Result<Outcome, EvalError> {
         let at = at.clamp(-TIME_LIMIT, TIME_LIMIT);
         let value_type = expr.value_type();
         if let ExprKind::String(text) = &expr.unparenthesized().kind {
@@ -218,7 +234,7 @@ impl Engine {
             end: at,
             step: 0,
         };
-        self.run(store, expr, times, |mut series| {
+        self.run(store, expr, times, recall, |mut series| {
             Ok(match value_type {
                 ValueType::Scalar => {
                     let point = series.first().and_then(|s| s.floats.first());
@@ -261,7 +277,8 @@ impl Engine {
         }
         let start = start.clamp(-TIME_LIMIT, TIME_LIMIT);
         let end = end.clamp(-TIME_LIMIT, TIME_LIMIT);
-        self.run(store, expr, TimeRange { start, end, step }, |mut series| {
+        let times = TimeRange { start, end, step };
+        self.run(store, expr, times, None, |mut series| {
             series.sort_by(|a, b| a.labels.cmp(&b.labels));
             Ok(Value::Matrix(series))
         })
@@ -272,10 +289,11 @@ impl Engine {
         store: &Store,
         expr: &Expr,
         times: TimeRange,
+        recall: Option<&mut Recall>,
         finish: impl FnOnce(Vec<Series>) -> Result<Value, EvalError>,
     ) -> Result<Outcome, EvalError> {
         let node = plan(expr, times)?;
-        let mut evaluator = Evaluator::new(store, self.settings);
+        let mut evaluator = Evaluator::new(store, self.settings, recall);
         let steps = Steps {
             start: times.start,
             end: times.end,

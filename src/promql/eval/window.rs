@@ -8,14 +8,14 @@ use std::sync::Arc;
 use super::evaluator::{PassingSeries, Sink, advance, stats_view};
 use super::plan::{Node, NodeKind, RangeSelector, Selector};
 use super::{EvalError, Evaluator, FloatPoint, HistogramPoint, Series, Steps};
-use crate::promql::annotations::{Annotations, Note};
+use crate::promql::annotations::Note;
 use crate::promql::ast::{Extension, Span};
 use crate::promql::duration::NANOS_PER_MILLI;
 use crate::promql::functions::elementwise::absent_labels;
 use crate::promql::functions::{FunctionId, over_time, rate};
 use crate::promql::histogram::{Histogram, ResetHint};
 use crate::promql::labels::{Labels, METRIC_NAME, MatchOp};
-use crate::promql::series::{Floats, HistogramSample, SeriesData};
+use crate::promql::series::{Floats, HistogramSample, SeriesData, SeriesId};
 use crate::promql::times::ListedTimes;
 
 /// The samples of one series in one window, without staleness markers.
@@ -52,9 +52,15 @@ pub(crate) struct RangeCall<'a> {
     pub use_starts: bool,
     /// The scalar arguments.
     pub scalars: &'a [f64],
-    pub metric: &'a str,
+    pub labels: &'a Labels,
     /// Where annotations point.
     pub span: Span,
+}
+
+impl RangeCall<'_> {
+    pub fn metric(&self) -> String {
+        self.labels.metric_name().to_owned()
+    }
 }
 
 /// A function's result for one window.
@@ -65,6 +71,7 @@ pub(crate) enum RangeValue {
 
 /// The samples of one series, ready for windows.
 struct Column<'a> {
+    id: Option<SeriesId>,
     labels: Cow<'a, Labels>,
     drop_name: bool,
     floats: Floats<'a>,
@@ -85,8 +92,8 @@ struct Bounds {
 impl<'a> Column<'a> {
     /// With the floats after `after`, up to `until`.
     fn stored(
-        labels: &'a Labels,
-        data: &'a SeriesData,
+        id: SeriesId,
+        (labels, data): (&'a Labels, &'a SeriesData),
         selector: &Selector<'_>,
         (after, until): (i64, i64),
         listed: &'a mut ListedTimes,
@@ -97,6 +104,7 @@ impl<'a> Column<'a> {
             Cow::Borrowed(data.histograms())
         };
         Self {
+            id: Some(id),
             labels: Cow::Borrowed(labels),
             drop_name: false,
             floats: data.fresh_floats_among(after, until, listed),
@@ -124,6 +132,7 @@ impl<'a> Column<'a> {
             })
             .collect();
         Self {
+            id: None,
             labels: Cow::Owned(series.labels),
             drop_name: series.drop_name,
             floats: Floats {
@@ -150,6 +159,7 @@ impl<'a> Column<'a> {
 }
 
 /// Puts where floats fall into `falls`.
+#[inline]
 fn find_falls(values: &[f64], falls: &mut Vec<Fall>) {
     falls.clear();
     // Mostly there are none.
@@ -199,9 +209,9 @@ impl<'a> Window<'a> {
 }
 
 /// The series that the windows of a call are cut from.
-enum Origin<'a, 'e> {
+enum Origin<'e> {
     Stored {
-        series: Vec<(&'a Labels, &'a SeriesData)>,
+        series: Arc<Vec<SeriesId>>,
         selector: &'e Selector<'e>,
     },
     Computed(Vec<Series>),
@@ -210,6 +220,8 @@ enum Origin<'a, 'e> {
 /// How the windows of a call are cut.
 struct Source {
     range_nanos: i64,
+    /// Milliseconds.
+    range: i64,
     offset: i64,
     at: Option<i64>,
     extension: Extension,
@@ -228,10 +240,11 @@ impl<'s> Evaluator<'s> {
         let (before, after) = self.extended_by(selector.extension);
         let mut out = Vec::new();
         let store = self.store;
-        for (labels, data) in store.select(selector.matchers) {
+        let found = self.select(selector.matchers);
+        for (id, series) in found.iter().filter_map(|id| Some((*id, store.get(*id)?))) {
             let mut listed = ListedTimes::default();
             let reach = (start - before, end + after);
-            let column = Column::stored(labels, data, selector, reach, &mut listed);
+            let column = Column::stored(id, series, selector, reach, &mut listed);
             let mut bounds = Bounds::default();
             let whole = column.whole();
             whole.slide(&mut bounds, start - before, end + after);
@@ -265,7 +278,7 @@ impl<'s> Evaluator<'s> {
                 })
                 .collect();
             let series = Series {
-                labels: labels.clone(),
+                labels: column.labels.into_owned(),
                 floats,
                 histograms,
                 drop_name: false,
@@ -332,6 +345,7 @@ impl<'s> Evaluator<'s> {
                 let (series, _) = self.subquery(subquery, steps)?;
                 let source = Source {
                     range_nanos: subquery.range_nanos,
+                    range: subquery.range_nanos / NANOS_PER_MILLI,
                     offset: subquery.offset,
                     at: subquery.at,
                     extension: Extension::None,
@@ -346,11 +360,12 @@ impl<'s> Evaluator<'s> {
                 check_extension(id, selector.extension)?;
                 let source = Source {
                     range_nanos: *range_nanos,
+                    range: *range_nanos / NANOS_PER_MILLI,
                     offset: selector.offset,
                     at: selector.at,
                     extension: selector.extension,
                 };
-                let series = store.select(selector.matchers);
+                let series = self.select(selector.matchers);
                 (Origin::Stored { series, selector }, source)
             }
             _ => return Ok(()),
@@ -373,28 +388,37 @@ impl<'s> Evaluator<'s> {
             seen: (!self.settings.delayed_name_removal && id != FunctionId::AbsentOverTime)
                 .then(BTreeSet::new),
             has_same_labels: false,
+            has_one_name: false,
             judged: None,
-            spacing: rate::KnownSpacing::default(),
             falls: Vec::new(),
-            points: Points::default(),
+            results: Results::default(),
         };
         match origin {
             Origin::Stored { series, selector } => {
-                let one_name = selector.matchers.iter().any(|matcher| {
+                call.has_one_name = selector.matchers.iter().any(|matcher| {
                     matcher.name == METRIC_NAME
                         && matcher.op == MatchOp::Equal
                         && !matcher.value.is_empty()
                 });
-                if keeps_name(id) || (one_name && !store.has_types_or_units()) {
+                if keeps_name(id) || (call.has_one_name && !store.has_types_or_units()) {
                     call.seen = None;
                 }
-                let reach = call.reach();
+                let (after, until) = call.reach();
                 let mut listed = ListedTimes::default();
-                for (labels, data) in series {
-                    if steps.is_instant() && data.histograms().is_empty() {
-                        call.apply_once(self, labels, data, reach, &mut listed, sink)?;
+                for id in series.iter().copied() {
+                    let Some((labels, data)) = store.get(id) else {
+                        continue;
+                    };
+                    let plain = if steps.is_instant() {
+                        data.plain_floats_among(after, until, &mut listed)
                     } else {
-                        let column = Column::stored(labels, data, selector, reach, &mut listed);
+                        None
+                    };
+                    if let Some((times, values)) = plain {
+                        call.apply_once(self, id, labels, times, values, sink)?;
+                    } else {
+                        let (series, reach) = ((labels, data), (after, until));
+                        let column = Column::stored(id, series, selector, reach, &mut listed);
                         call.apply(self, column, sink)?;
                     }
                 }
@@ -471,29 +495,48 @@ struct SeriesCall {
     /// Labels of results so far, if two may be the same.
     seen: Option<BTreeSet<Labels>>,
     has_same_labels: bool,
+    /// All series are of the same metric.
+    has_one_name: bool,
     /// The metric last judged by its name.
     judged: Option<String>,
-    spacing: rate::KnownSpacing,
     /// Reused from series to series.
     falls: Vec<Fall>,
-    points: Points,
+    results: Results,
 }
 
-/// What a call found for a series.
+/// What a call gives for the windows of a series.
 #[derive(Default)]
-struct Points {
+struct Results {
     floats: Vec<FloatPoint>,
     histograms: Vec<HistogramPoint>,
+    /// Serves all series.
+    spacing: rate::KnownSpacing,
 }
 
-impl Points {
+impl Results {
     fn clear(&mut self) {
         self.floats.clear();
         self.histograms.clear();
     }
 
+    /// Calls the function on a window that is not empty.
     #[inline]
-    fn add(&mut self, time: i64, value: Option<RangeValue>) {
+    fn add(
+        &mut self,
+        evaluator: &mut Evaluator<'_>,
+        call: &RangeCall<'_>,
+        window: &Window<'_>,
+    ) -> Result<(), EvalError> {
+        evaluator.spend(window.times.len() + window.histograms.len())?;
+        let annotations = &mut evaluator.annotations;
+        let value = match call.id {
+            FunctionId::Rate | FunctionId::Increase | FunctionId::Delta => {
+                rate::extrapolated(call, window, &mut self.spacing, annotations)
+            }
+            FunctionId::Irate | FunctionId::Idelta => rate::instant(call, *window, annotations),
+            _ => over_time::eval(call, *window, annotations)?,
+        };
+        let time = call.time;
         match value {
             None => {}
             Some(RangeValue::Float(value)) => self.floats.push(FloatPoint { time, value }),
@@ -502,6 +545,7 @@ impl Points {
                 self.histograms.push(HistogramPoint { time, histogram });
             }
         }
+        Ok(())
     }
 }
 
@@ -509,8 +553,7 @@ impl SeriesCall {
     /// The window at an evaluation time: after the first time, up to the second.
     fn window(&self, time: i64) -> (i64, i64) {
         let end = self.source.at.unwrap_or(time) - self.source.offset;
-        let range = self.source.range_nanos / NANOS_PER_MILLI;
-        (end.saturating_sub(range), end)
+        (end.saturating_sub(self.source.range), end)
     }
 
     /// What all windows together span, with what an extension adds.
@@ -522,7 +565,7 @@ impl SeriesCall {
     }
 
     /// The call, but for what differs from window to window.
-    fn range_call<'c>(&self, evaluator: &Evaluator<'_>, metric: &'c str) -> RangeCall<'c> {
+    fn range_call<'c>(&self, evaluator: &Evaluator<'_>, labels: &'c Labels) -> RangeCall<'c> {
         let (start, end) = self.window(self.steps.start);
         RangeCall {
             id: self.id,
@@ -533,7 +576,7 @@ impl SeriesCall {
             extension: self.source.extension,
             use_starts: evaluator.settings.use_start_timestamps,
             scalars: &[],
-            metric,
+            labels,
             span: self.span,
         }
     }
@@ -554,10 +597,10 @@ impl SeriesCall {
         }
         let steps = self.steps;
         let (before, after) = self.extended_by;
-        let mut call = self.range_call(evaluator, column.labels.metric_name());
+        let mut call = self.range_call(evaluator, &column.labels);
         let whole = column.whole();
         let mut bounds = Bounds::default();
-        self.points.clear();
+        self.results.clear();
         evaluator.spend(steps.count())?;
         for (step, time) in steps.iter().enumerate() {
             let (start, end) = self.window(time);
@@ -571,90 +614,80 @@ impl SeriesCall {
             if window.times.is_empty() && window.histograms.is_empty() {
                 continue;
             }
-            evaluator.spend(window.times.len() + window.histograms.len())?;
             let first_scalar = step * self.scalar_count;
             call.scalars = self
                 .scalars
                 .get(first_scalar..first_scalar + self.scalar_count)
                 .unwrap_or_default();
             (call.time, call.start, call.end) = (time, start, end);
-            let value = value(
-                &call,
-                &window,
-                &mut self.spacing,
-                &mut evaluator.annotations,
-            )?;
-            self.points.add(time, value);
+            self.results.add(evaluator, &call, &window)?;
         }
-        self.pass(evaluator, &column.labels, column.drop_name, sink)
+        self.pass(evaluator, column.id, &column.labels, column.drop_name, sink)
     }
 
-    /// At the only step, for a stored series without histograms whose floats of that time `reach`
-    /// are all in the window: the same as [`SeriesCall::apply`] without what windows that move need.
+    /// At the only step, whose window holds these floats of a stored series: the same as
+    /// [`SeriesCall::apply`] without what windows that move need.
+    #[inline]
     fn apply_once<'s>(
         &mut self,
         evaluator: &mut Evaluator<'s>,
+        id: SeriesId,
         labels: &Labels,
-        data: &SeriesData,
-        (after, until): (i64, i64),
-        listed: &mut ListedTimes,
+        times: &[i64],
+        values: &[f64],
         sink: &mut Sink<'_, 's>,
     ) -> Result<(), EvalError> {
         evaluator.spend(1)?;
-        let floats = data.fresh_floats_among(after, until, listed);
-        if floats.times.is_empty() {
+        if times.is_empty() {
             return Ok(());
         }
-        evaluator.spend(floats.times.len())?;
-        self.points.clear();
         if self.is_rate() {
-            find_falls(&floats.values, &mut self.falls);
+            find_falls(values, &mut self.falls);
         }
         let window = Window {
-            times: &floats.times,
-            values: &floats.values,
-            starts: &floats.starts,
+            times,
+            values,
+            starts: &[],
             falls: &self.falls,
             histograms: &[],
         };
-        let mut call = self.range_call(evaluator, labels.metric_name());
+        let mut call = self.range_call(evaluator, labels);
         call.scalars = &self.scalars;
-        let value = value(
-            &call,
-            &window,
-            &mut self.spacing,
-            &mut evaluator.annotations,
-        )?;
-        self.points.add(call.time, value);
-        self.pass(evaluator, labels, false, sink)
+        self.results.clear();
+        self.results.add(evaluator, &call, &window)?;
+        self.pass(evaluator, Some(id), labels, false, sink)
     }
 
-    /// Gives the values found for a series to the sink, if there are any.
+    /// Gives the results for a series to the sink, if there are any.
     fn pass<'s>(
         &mut self,
         evaluator: &mut Evaluator<'s>,
+        id: Option<SeriesId>,
         labels: &Labels,
         drop_name: bool,
         sink: &mut Sink<'_, 's>,
     ) -> Result<(), EvalError> {
         let is_rate = self.is_rate();
-        let Points { floats, histograms } = &mut self.points;
+        let Results {
+            floats,
+            histograms,
+            spacing: _,
+        } = &mut self.results;
         if floats.is_empty() && histograms.is_empty() {
             return Ok(());
         }
         let drop_name = !keeps_name(self.id) || drop_name;
-        let metric = labels.metric_name();
-        if is_rate
-            && !metric.is_empty()
-            && !floats.is_empty()
-            && self.judged.as_deref() != Some(metric)
-        {
-            evaluator.judge_counter(labels, metric, self.span);
-            if !evaluator.settings.type_and_unit_labels {
-                self.judged = Some(metric.to_owned());
+        if is_rate && !floats.is_empty() && !(self.has_one_name && self.judged.is_some()) {
+            let metric = labels.metric_name();
+            if !metric.is_empty() && self.judged.as_deref() != Some(metric) {
+                evaluator.judge_counter(labels, metric, self.span);
+                if !evaluator.settings.type_and_unit_labels {
+                    self.judged = Some(metric.to_owned());
+                }
             }
         }
         let passing = PassingSeries {
+            id,
             labels,
             nameless: drop_name && !evaluator.settings.delayed_name_removal,
             drop_name,
@@ -667,23 +700,6 @@ impl SeriesCall {
         }
         sink(evaluator, passing)
     }
-}
-
-/// What the function of a call gives for a window that is not empty.
-#[inline]
-fn value(
-    call: &RangeCall<'_>,
-    window: &Window<'_>,
-    spacing: &mut rate::KnownSpacing,
-    annotations: &mut Annotations,
-) -> Result<Option<RangeValue>, EvalError> {
-    Ok(match call.id {
-        FunctionId::Rate | FunctionId::Increase | FunctionId::Delta => {
-            rate::extrapolated(call, window, spacing, annotations)
-        }
-        FunctionId::Irate | FunctionId::Idelta => rate::instant(call, *window, annotations),
-        _ => over_time::eval(call, *window, annotations)?,
-    })
 }
 
 fn extension_name(extension: Extension) -> &'static str {

@@ -158,7 +158,7 @@ fn note_ignored_histograms(
 ) {
     if !window.histograms.is_empty() {
         let note = Note::HistogramIgnoredInMixedRange {
-            metric: call.metric.to_owned(),
+            metric: call.metric(),
         };
         annotations.add(note, call.span);
     }
@@ -262,7 +262,7 @@ fn sum_or_mean(
     if !values.is_empty() && !histograms.is_empty() {
         annotations.add(
             Note::MixedFloatsHistograms {
-                metric: call.metric.to_owned(),
+                metric: call.metric(),
             },
             call.span,
         );
@@ -315,7 +315,7 @@ fn sum_or_mean(
     let Ok(histogram) = result else {
         annotations.add(
             Note::MixedExponentialCustom {
-                metric: call.metric.to_owned(),
+                metric: call.metric(),
             },
             call.span,
         );

@@ -216,7 +216,7 @@ fn combine(
         Err(IncompatibleSchemas) => {
             annotations.add(
                 Note::MixedExponentialCustom {
-                    metric: call.metric.to_owned(),
+                    metric: call.metric(),
                 },
                 call.span,
             );
@@ -241,7 +241,7 @@ fn extended_histogram_rate(
         smoothed,
     )?;
     let used = samples.get(first..=last)?;
-    let metric = || call.metric.to_owned();
+    let metric = || call.metric();
     let custom = used.first()?.histogram.uses_custom_buckets();
     for sample in used {
         if sample.histogram.uses_custom_buckets() != custom {
@@ -505,7 +505,7 @@ fn other_extrapolated(
     if !histograms.is_empty() && !times.is_empty() {
         annotations.add(
             Note::MixedFloatsHistograms {
-                metric: call.metric.to_owned(),
+                metric: call.metric(),
             },
             call.span,
         );
@@ -610,7 +610,7 @@ fn increase_with_starts(
         if !overlap_noted && starts_overlap(previous, starts[i]) {
             annotations.add(
                 Note::StartTimeOverlap {
-                    metric: call.metric.to_owned(),
+                    metric: call.metric(),
                 },
                 call.span,
             );
@@ -631,7 +631,7 @@ fn histogram_increase(
     annotations: &mut Annotations,
 ) -> Option<Histogram> {
     let (first, last) = (&samples.first()?.histogram, &samples.last()?.histogram);
-    let metric = || call.metric.to_owned();
+    let metric = || call.metric();
     let moment =
         |sample: &HistogramSample| (if use_starts { sample.start } else { 0 }, sample.time);
     if is_counter && (first.hint == ResetHint::Gauge || last.hint == ResetHint::Gauge) {
@@ -768,7 +768,7 @@ pub(crate) fn instant(
     if interval == 0 {
         return None;
     }
-    let metric = || call.metric.to_owned();
+    let metric = || call.metric();
     let reset_by_start = start_shows_reset((before.start, before.time), (after.start, after.time));
     let seconds = interval as f64 / 1000.0;
     match (before.histogram, after.histogram) {

@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::promql::{Store, notation, parse};
+use crate::promql::{Recall, Store, notation, parse};
 use crate::providers::conditions::Compiled;
 use crate::providers::{self, prometheus};
 use crate::spec::analysis::Metric;
@@ -70,6 +70,8 @@ pub(super) struct Telemetry {
     /// Series of the scenario, with times from the release on.
     given: Store,
     store: Store,
+    /// What queries found in the store.
+    recall: Recall,
     /// The release.
     origin: Option<Timestamp>,
     queries: BTreeMap<String, Query>,
@@ -180,6 +182,7 @@ impl Telemetry {
             traffic,
             given,
             store: Store::new(),
+            recall: Recall::default(),
             origin: None,
             queries,
             conditions: Compiled::default(),
@@ -253,7 +256,7 @@ impl Telemetry {
                 query
             }
         };
-        let answer = match server::answer(&self.store, &query, times) {
+        let answer = match server::answer(&self.store, &query, times, &mut self.recall) {
             Ok(outcome) => prometheus::answer(&outcome),
             Err(refused) => prometheus::decode(&refused),
         };

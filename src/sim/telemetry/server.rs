@@ -4,7 +4,7 @@ use crate::promql::ast::Expr;
 use crate::promql::diagnose::{Asked, explain_empty};
 use crate::promql::eval::ErrorKind;
 use crate::promql::query_time::Extent;
-use crate::promql::{Engine, EvalError, Outcome, ParseErrors, Store, http_api};
+use crate::promql::{Engine, EvalError, Outcome, ParseErrors, Recall, Store, http_api};
 use crate::providers::Response;
 use crate::providers::prometheus::Times;
 use crate::time::{Duration, Timestamp};
@@ -18,10 +18,13 @@ pub(super) fn answer(
     store: &Store,
     expr: &Result<Expr, ParseErrors>,
     times: Times,
+    recall: &mut Recall,
 ) -> Result<Outcome, Response> {
     let engine = Engine::default();
     let found = match times {
-        Times::Instant(at) => engine.instant(store, parsed(expr)?, millis(at)),
+        Times::Instant(at) => {
+            engine.instant_recalling(store, parsed(expr)?, millis(at), Some(recall))
+        }
         Times::Range { start, end, step } => {
             check_range(start, end, step)?;
             let (start, end) = (millis(start), millis(end));
