@@ -1,7 +1,7 @@
 //! `rollproof backtest`.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::Value;
@@ -424,23 +424,16 @@ fn millis(length: Duration) -> i64 {
     (length.as_secs_f64() * 1000.0) as i64
 }
 
-/// The text of a file without the line break at its end.
-#[cfg(feature = "live")]
-fn secret(path: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| input::named(path, &error.to_string()).to_string())?;
-    Ok(text.trim_end_matches(['\n', '\r']).to_owned())
-}
-
 #[cfg(feature = "live")]
 mod server {
     //! Fetching from a Prometheus server, chunk by chunk.
 
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use clap::Args;
 
-    use super::{length, millis, secret};
+    use super::{length, millis};
+    use crate::cli::input;
     use crate::live::prometheus::{Access, FetchError, Prometheus};
     use crate::promql::Store;
     use crate::promql::load::{Format, Loader};
@@ -498,6 +491,13 @@ mod server {
             .split_once(':')
             .ok_or_else(|| "write NAME: VALUE".to_owned())?;
         Ok((name.trim().to_owned(), value.trim().to_owned()))
+    }
+
+    /// The text of a file without the line break at its end.
+    fn secret(path: &Path) -> Result<String, String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| input::named(path, &error.to_string()).to_string())?;
+        Ok(text.trim_end_matches(['\n', '\r']).to_owned())
     }
 
     pub(super) struct Server {

@@ -84,10 +84,7 @@ fn validate_app_armor(
     spec: &Node<'_>,
 ) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    let mut containers = ["containers", "initContainers", "ephemeralContainers"]
-        .into_iter()
-        .flat_map(|field| spec.items(field));
-    if !containers.any(|it| it.text("name") == container) {
+    if !spec.containers().any(|it| it.text("name") == container) {
         errors.push(path.invalid(container, "container not found"));
     }
     let is_known = ["", "runtime/default", "unconfined"].contains(&profile)

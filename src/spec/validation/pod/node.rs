@@ -98,6 +98,13 @@ impl<'a> Node<'a> {
             .collect()
     }
 
+    /// A pod's containers of all three kinds.
+    pub fn containers(&self) -> impl Iterator<Item = Node<'a>> {
+        ["initContainers", "containers", "ephemeralContainers"]
+            .into_iter()
+            .flat_map(|kind| self.items(kind))
+    }
+
     /// The texts of a list; null is an empty one, as Go reads it.
     pub fn texts(&self, name: &str) -> Vec<&'a str> {
         let items = self

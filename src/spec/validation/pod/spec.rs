@@ -119,12 +119,7 @@ pub(super) fn validate_pod_spec(spec: &Node<'_>) -> Vec<FieldError> {
 fn validate_file_volumes(spec: &Node<'_>) -> Vec<FieldError> {
     let volumes = spec.items("volumes");
     let mut errors = Vec::new();
-    let containers = ["initContainers", "containers", "ephemeralContainers"];
-    for variable in containers
-        .into_iter()
-        .flat_map(|field| spec.items(field))
-        .flat_map(|container| container.items("env"))
-    {
+    for variable in spec.containers().flat_map(|it| it.items("env")) {
         let from = variable.child("valueFrom");
         let Some(file) = from.and_then(|from| from.child("fileKeyRef")) else {
             continue;

@@ -38,11 +38,9 @@ const CONTAINER_FIELDS: [&str; 9] = [
 
 /// The security contexts of the pod and of its containers.
 fn contexts<'a>(spec: &Node<'a>) -> (Option<Node<'a>>, Vec<Node<'a>>) {
-    let containers = ["initContainers", "containers", "ephemeralContainers"]
-        .into_iter()
-        .flat_map(|field| spec.items(field))
-        .filter_map(|container| container.child("securityContext"));
-    (spec.child("securityContext"), containers.collect())
+    let containers = spec.containers();
+    let of_containers = containers.filter_map(|container| container.child("securityContext"));
+    (spec.child("securityContext"), of_containers.collect())
 }
 
 /// What does not fit the system that the pod names, `spec.os.name`.
@@ -83,19 +81,18 @@ pub(super) fn validate_system(spec: &Node<'_>, system: Option<&str>) -> Vec<Fiel
 /// it is validated.
 pub(super) fn validate_host_processes(spec: &Node<'_>) -> Vec<FieldError> {
     let host_process = |context: &Node<'_>| context.child(OPTIONS)?.get_bool("hostProcess");
-    let of_pod = spec
-        .child("securityContext")
-        .and_then(|it| host_process(&it));
-    let containers: Vec<Node<'_>> = ["initContainers", "containers", "ephemeralContainers"]
-        .into_iter()
-        .flat_map(|field| spec.items(field))
-        .collect();
+    let (pod, containers) = contexts(spec);
+    let of_pod = pod.as_ref().and_then(host_process);
+    let all = spec.containers().count();
     let mut errors = Vec::new();
-    let mut count = 0;
-    for container in &containers {
-        let security = container.child("securityContext");
-        let own = security.as_ref().and_then(host_process);
-        if let (Some(of_pod), Some(own), Some(security)) = (of_pod, own, &security)
+    let mut count = if of_pod == Some(true) {
+        all - containers.len()
+    } else {
+        0
+    };
+    for security in &containers {
+        let own = host_process(security);
+        if let (Some(of_pod), Some(own)) = (of_pod, own)
             && of_pod != own
         {
             let path = security.path(OPTIONS).child("hostProcess");
@@ -109,7 +106,7 @@ pub(super) fn validate_host_processes(spec: &Node<'_>) -> Vec<FieldError> {
     if count == 0 {
         return errors;
     }
-    if count != containers.len() {
+    if count != all {
         let detail = "If pod contains any hostProcess containers then all containers must be HostProcess containers";
         errors.push(spec.own_path().invalid("", detail));
     }
