@@ -22,7 +22,7 @@ use crate::whatif::backtest::{
 };
 use crate::whatif::vary::{combinations, find, parse_variation, with_value};
 
-use super::whatif::{Crew, own_command, write_or_print};
+use super::plays::{Crew, own_command, write_or_print};
 use super::{Outcome, input, problems, simulate};
 
 /// Say what past releases would have got: the analysis templates on real history.

@@ -16,7 +16,7 @@ use crate::source::Sources;
 use crate::whatif::gates::Gate;
 use crate::whatif::{compare, releases};
 
-use super::whatif::{Crew, own_command, read_scenario, write_or_print};
+use super::plays::{Play, own_command, write_or_print};
 use super::{Outcome, input, simulate, whatif};
 
 /// Compare two versions of the manifests: what the change does to healthy and to bad releases.
@@ -41,25 +41,12 @@ pub(super) struct Arguments {
     #[arg(value_name = "NEW")]
     new: String,
 
-    /// The requests, and what a healthy and a bad release are (see `rollproof schema scenario`).
-    #[arg(long, value_name = "FILE")]
-    scenario: PathBuf,
+    #[command(flatten)]
+    play: Play,
 
     /// Releases of each kind to play with each version.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     runs: u64,
-
-    /// Seed of everything random; the scenario's if not given, else 1.
-    #[arg(long, value_name = "K")]
-    seed: Option<u64>,
-
-    /// Threads; as many as there are cores if not given. The result does not depend on it.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
-
-    /// The rollout, where there are several.
-    #[arg(long, value_name = "NAME")]
-    rollout: Option<String>,
 
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -109,13 +96,11 @@ pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
         };
         objects.push(found);
     }
-    let rollout = arguments.rollout.as_deref();
-    let Some((scenario, traces)) = read_scenario(&mut sources, &arguments.scenario, rollout)?
-    else {
+    let Some((scenario, traces)) = arguments.play.read(&mut sources)? else {
         return Ok(Outcome::WrongUse);
     };
-    let crew = Crew::new(arguments.threads);
-    let seed = arguments.seed.or(scenario.seed).unwrap_or(1);
+    let crew = arguments.play.crew();
+    let seed = arguments.play.seed(&scenario);
     let found = (|| {
         let [before, after] = objects.as_slice() else {
             return Err("two versions are compared".to_owned());

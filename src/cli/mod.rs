@@ -16,6 +16,7 @@ mod lsp;
 #[cfg(feature = "live")]
 mod manifests;
 mod manual;
+mod plays;
 mod problems;
 mod promql;
 mod prove;

@@ -15,7 +15,7 @@ use crate::whatif::tune::{Bounds, Choice, Demands, Tuned, tune};
 use crate::whatif::vary::with_value;
 
 use super::lint::fixes;
-use super::whatif::{Crew, own_command, read_scenario, write_or_print};
+use super::plays::{Play, own_command, write_or_print};
 use super::{Outcome, input, print, simulate};
 
 /// Search weights, pauses, counts, intervals, limits, windows and thresholds that are fast and do little harm.
@@ -36,9 +36,8 @@ pub(super) struct Arguments {
     #[arg(required = true, value_name = "FILES")]
     files: Vec<PathBuf>,
 
-    /// The requests, and what a healthy and a bad release are (see `rollproof schema scenario`).
-    #[arg(long, value_name = "FILE")]
-    scenario: PathBuf,
+    #[command(flatten)]
+    play: Play,
 
     /// Share of the healthy releases that may fail to reach everybody.
     #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share)]
@@ -63,18 +62,6 @@ pub(super) struct Arguments {
     /// Simulations to play in all, about.
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     budget: u64,
-
-    /// Seed of everything random; the scenario's if not given, else 1.
-    #[arg(long, value_name = "K")]
-    seed: Option<u64>,
-
-    /// Threads; as many as there are cores if not given. The result does not depend on it.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
-
-    /// The rollout, where there are several.
-    #[arg(long, value_name = "NAME")]
-    rollout: Option<String>,
 
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -129,13 +116,11 @@ pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
     let Some(objects) = simulate::objects_of(&mut sources, &files) else {
         return Ok(Outcome::WrongUse);
     };
-    let rollout = arguments.rollout.as_deref();
-    let Some((scenario, traces)) = read_scenario(&mut sources, &arguments.scenario, rollout)?
-    else {
+    let Some((scenario, traces)) = arguments.play.read(&mut sources)? else {
         return Ok(Outcome::WrongUse);
     };
-    let crew = Crew::new(arguments.threads);
-    let seed = arguments.seed.or(scenario.seed).unwrap_or(1);
+    let crew = arguments.play.crew();
+    let seed = arguments.play.seed(&scenario);
     let demands = Demands {
         max_false_abort: arguments.max_false_abort,
         min_detect: arguments.min_detect,

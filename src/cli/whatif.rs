@@ -1,12 +1,9 @@
 //! `rollproof whatif`.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::promql::Store;
@@ -19,11 +16,12 @@ use crate::source::Sources;
 use crate::whatif::gates::{Gate, quantities};
 use crate::whatif::vary::{find, parse_values, parse_variation};
 use crate::whatif::{
-    Axis, Dimension, Effort, Release, Releases, Summary, Variant, evaluate, hints,
-    notes_on_answers, releases, sensitivity, sweep, typical_run,
+    Axis, Dimension, Release, Releases, Summary, Variant, evaluate, hints, notes_on_answers,
+    releases, sensitivity, sweep, typical_run,
 };
 
-use super::{Outcome, input, print, simulate, traces};
+use super::plays::{Crew, Play, own_command, write_or_print};
+use super::{Outcome, simulate};
 
 /// Say what this rollout would do to users: how often a healthy release is aborted, how often a bad
 /// one reaches everybody, how fast it is caught, and what it costs.
@@ -44,25 +42,12 @@ pub(super) struct Arguments {
     #[arg(required = true, value_name = "FILES")]
     files: Vec<PathBuf>,
 
-    /// The requests, and what a healthy and a bad release are (see `rollproof schema scenario`).
-    #[arg(long, value_name = "FILE")]
-    scenario: PathBuf,
+    #[command(flatten)]
+    play: Play,
 
     /// Releases of each kind to play.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     runs: u64,
-
-    /// Seed of everything random; the scenario's if not given, else 1.
-    #[arg(long, value_name = "K")]
-    seed: Option<u64>,
-
-    /// Threads; as many as there are cores if not given. The result does not depend on it.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
-
-    /// The rollout, where there are several.
-    #[arg(long, value_name = "NAME")]
-    rollout: Option<String>,
 
     /// Also play with these values of a field: PATH=v1,v2,... or PATH=a..b:n, where PATH is like
     /// spec.metrics[0].failureLimit, with Kind/name: before it where several objects have one.
@@ -133,12 +118,10 @@ pub(super) fn run(arguments: &Arguments, look: Look) -> io::Result<Outcome> {
     let Some(objects) = simulate::read_objects(&mut sources, &arguments.files)? else {
         return Ok(Outcome::WrongUse);
     };
-    let rollout = arguments.rollout.as_deref();
-    let Some((scenario, traces)) = read_scenario(&mut sources, &arguments.scenario, rollout)?
-    else {
+    let Some((scenario, traces)) = arguments.play.read(&mut sources)? else {
         return Ok(Outcome::WrongUse);
     };
-    let crew = Crew::new(arguments.threads);
+    let crew = arguments.play.crew();
     match study(arguments, &objects, &scenario, &traces, &crew) {
         Ok(study) => {
             let text = match arguments.format {
@@ -177,7 +160,7 @@ fn study(
         mut notes,
     } = releases(scenario)?;
     let dimensions = dimensions(arguments, objects)?;
-    let seed = arguments.seed.or(scenario.seed).unwrap_or(1);
+    let seed = arguments.play.seed(scenario);
     let both = Releases {
         healthy,
         bad,
@@ -292,46 +275,6 @@ fn dimensions(arguments: &Arguments, objects: &[Value]) -> Result<Vec<Dimension>
     Ok(dimensions)
 }
 
-/// Reads a file with one scenario, and its traces; none where there is an error.
-pub(super) fn read_scenario(
-    sources: &mut Sources,
-    path: &Path,
-    rollout: Option<&str>,
-) -> io::Result<Option<(Scenario, Store)>> {
-    let Some(scenarios) = simulate::read_scenarios(sources, path)? else {
-        return Ok(None);
-    };
-    let count = scenarios.len();
-    let mut scenarios = scenarios.into_iter();
-    let (Some(file), None) = (scenarios.next(), scenarios.next()) else {
-        eprintln!(
-            "error: {}: has {count} scenarios; give a file with one",
-            path.display()
-        );
-        return Ok(None);
-    };
-    let mut scenario = file.scenario;
-    if let Some(rollout) = rollout {
-        scenario.rollout = Some(rollout.to_owned());
-    }
-    let Some(traces) = traces::read(sources, traces::folder(path), &scenario)? else {
-        return Ok(None);
-    };
-    Ok(Some((scenario, traces)))
-}
-
-/// Writes to the file, or prints.
-pub(super) fn write_or_print(output: Option<&Path>, text: &str) -> io::Result<()> {
-    match output {
-        Some(path) => {
-            std::fs::write(path, text).map_err(|error| input::named(path, &error.to_string()))
-        }
-        None => print(text),
-    }
-}
-
-/// Options that do not matter for the result.
-const WITHOUT_EFFECT: &[&str] = &["--threads", "--output", "-o", "--color"];
 /// Options that ask for more than the two releases.
 const ASKED_BESIDE: &[&str] = &[
     "--vary",
@@ -343,27 +286,6 @@ const ASKED_BESIDE: &[&str] = &[
     "--format",
     "--fail-on",
 ];
-
-/// The command line as a shell would read it, without what does not matter for the result, and without
-/// these options.
-pub(super) fn own_command(without: &[&str]) -> String {
-    let mut words = vec!["rollproof".to_owned()];
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let (name, value) = match argument.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (argument.as_str(), None),
-        };
-        if WITHOUT_EFFECT.contains(&name) || without.contains(&name) {
-            if value.is_none() {
-                arguments.next();
-            }
-        } else {
-            words.push(quoted(&argument));
-        }
-    }
-    words.join(" ")
-}
 
 /// Error rates from none to well above that of a bad release, for the curve of a report.
 fn error_rates(scenario: &Scenario) -> Dimension {
@@ -416,77 +338,4 @@ fn page(
         bad: &bad,
     };
     report::html(study, Some(examples)).map_err(io::Error::other)
-}
-
-fn quoted(word: &str) -> String {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,+%@".contains(letter);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
-}
-
-/// Threads that play, a progress bar, and Ctrl-C.
-pub(super) struct Crew {
-    threads: usize,
-    stop: Arc<AtomicBool>,
-}
-
-impl Crew {
-    pub fn new(threads: Option<u16>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let heard = stop.clone();
-        // The second Ctrl-C ends the program. Without a handler the first one does, as usual.
-        let _ = ctrlc::set_handler(move || {
-            if heard.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-        });
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            threads: threads.map_or_else(cores, usize::from),
-            stop,
-        }
-    }
-
-    /// Whether somebody has pressed Ctrl-C.
-    pub fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    /// Lets the threads work on something, and shows how far it is; `plays` 0: nobody knows how much
-    /// there is to do.
-    pub fn work<T>(
-        &self,
-        what: &'static str,
-        plays: u64,
-        runs: u64,
-        seed: u64,
-        work: impl FnOnce(&Effort<'_>) -> Result<T, String>,
-    ) -> Result<T, String> {
-        let bar = if plays > 0 {
-            ProgressBar::new(plays)
-        } else {
-            ProgressBar::no_length()
-        };
-        let template = if plays > 0 {
-            "{msg:10} {wide_bar} {human_pos}/{human_len} eta {eta}"
-        } else {
-            "{msg:10} {spinner} {human_pos}"
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar.set_message(what);
-        let result = work(&Effort {
-            runs,
-            seed,
-            threads: self.threads,
-            stop: &self.stop,
-            progress: &|| bar.inc(1),
-        });
-        bar.finish_and_clear();
-        result
-    }
 }
