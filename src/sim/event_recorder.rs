@@ -5,7 +5,10 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher as _;
 use std::sync::Arc;
+
+use twox_hash::XxHash64;
 
 use crate::engine::{Event, EventKind};
 use crate::time::{Duration, Timestamp};
@@ -32,8 +35,28 @@ pub(crate) struct EventRecorder {
 struct Record {
     normal: Bucket,
     warning: Bucket,
-    similar: BTreeMap<(bool, String), Similar>,
-    stored: BTreeMap<(bool, String, String), Stored>,
+    /// By type and reason.
+    similar: BTreeMap<Digest, Similar>,
+    /// By type, reason and message.
+    stored: BTreeMap<Digest, Stored>,
+}
+
+/// Stands for texts, of which an object soon has thousands of bytes: with 64 bits two of the few that are
+/// kept for an object are never taken for each other.
+type Digest = u64;
+
+fn digest(kind: EventKind, texts: &[&str]) -> Digest {
+    let mut hasher = XxHash64::with_seed(0);
+    hasher.write_u8(match kind {
+        EventKind::Normal => 0,
+        EventKind::Warning => 1,
+    });
+    for text in texts {
+        hasher.write(text.as_bytes());
+        // No text has this byte, so none runs into the next.
+        hasher.write_u8(0xff);
+    }
+    hasher.finish()
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +85,7 @@ struct Bucket {
 
 #[derive(Debug, Clone)]
 struct Similar {
-    messages: BTreeSet<String>,
+    messages: BTreeSet<Digest>,
     last: Timestamp,
 }
 
@@ -81,36 +104,28 @@ impl EventRecorder {
             })
         });
         let record = Arc::make_mut(record);
-        let warning = match event.kind {
-            EventKind::Warning => true,
-            EventKind::Normal => false,
-        };
-        let similar = record
-            .similar
-            .entry((warning, event.reason.clone()))
-            .or_insert_with(|| Similar {
-                messages: BTreeSet::new(),
-                last: now,
-            });
+        let of_message = digest(event.kind, &[&event.reason, &event.message]);
+        let of_reason = digest(event.kind, &[&event.reason]);
+        let similar = record.similar.entry(of_reason).or_insert_with(|| Similar {
+            messages: BTreeSet::new(),
+            last: now,
+        });
         if now.since(similar.last) > COMBINE_WINDOW {
             similar.messages.clear();
         }
         similar.last = now;
-        similar.messages.insert(event.message.clone());
+        similar.messages.insert(of_message);
         let combined = similar.messages.len() >= COMBINE_AT;
-        if combined {
-            similar.messages.remove(&event.message);
-        }
         // All combined events of a kind are one object.
-        let message = if combined {
-            String::new()
+        let key = if combined {
+            similar.messages.remove(&of_message);
+            of_reason
         } else {
-            event.message.clone()
+            of_message
         };
-        let bucket = if warning {
-            &mut record.warning
-        } else {
-            &mut record.normal
+        let bucket = match event.kind {
+            EventKind::Normal => &mut record.normal,
+            EventKind::Warning => &mut record.warning,
         };
         let recorded = |outcome, stored: Stored| Recorded {
             outcome,
@@ -128,10 +143,7 @@ impl EventRecorder {
         if record.stored.len() >= REMEMBERED {
             record.stored.clear();
         }
-        match record
-            .stored
-            .entry((warning, event.reason.clone(), message))
-        {
+        match record.stored.entry(key) {
             Entry::Vacant(entry) => recorded(EventOutcome::Stored, *entry.insert(new)),
             Entry::Occupied(mut entry) => {
                 let stored = entry.get_mut();
