@@ -1,6 +1,6 @@
 //! What happens next: a queue of tasks by (time, sequence number).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::analysis::MeasurementAnswer;
 use crate::time::Timestamp;
@@ -47,11 +47,15 @@ pub(super) struct PodId {
 /// Tasks in the order of their time, those of one instant in the order of their insertion.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Queue {
-    tasks: BTreeMap<(Timestamp, u64), Task>,
-    /// Where each object's reconciliation stands: at most one is due, as in a work queue.
-    reconciles: BTreeMap<ObjectRef, (Timestamp, u64)>,
+    /// Few, and most are added near the end: cheaper to keep than a tree.
+    tasks: VecDeque<(Place, Task)>,
+    /// Where each object's reconciliation stands, if it does: at most one is due, as in a work queue.
+    reconciles: BTreeMap<ObjectRef, Option<Place>>,
     next_sequence: u64,
 }
+
+/// Time and sequence number.
+type Place = (Timestamp, u64);
 
 impl Queue {
     #[cfg(test)]
@@ -65,52 +69,64 @@ impl Queue {
     }
 
     pub fn next_at(&self) -> Option<Timestamp> {
-        self.tasks.keys().next().map(|(at, _)| *at)
+        self.tasks.front().map(|((at, _), _)| *at)
     }
 
     pub fn schedule(&mut self, at: Timestamp, task: Task) {
-        let key = self.key(at);
-        self.tasks.insert(key, task);
+        self.insert(at, task);
     }
 
     /// Asks for a reconciliation at `at`; one that is due earlier already covers it.
     pub fn reconcile(&mut self, at: Timestamp, object: &ObjectRef) {
-        if let Some(standing) = self.reconciles.get(object) {
+        let standing = self.reconciles.get(object).copied().flatten();
+        if let Some(standing) = standing {
             if standing.0 <= at {
                 return;
             }
-            self.tasks.remove(standing);
+            self.remove(standing);
         }
-        let key = self.key(at);
-        self.reconciles.insert(object.clone(), key);
-        self.tasks.insert(key, Task::Reconcile(object.clone()));
+        let place = self.insert(at, Task::Reconcile(object.clone()));
+        match self.reconciles.get_mut(object) {
+            Some(standing) => *standing = Some(place),
+            None => {
+                self.reconciles.insert(object.clone(), Some(place));
+            }
+        }
     }
 
     /// Drops the reconciliation of an object that is gone.
     pub fn forget(&mut self, object: &ObjectRef) {
-        if let Some(standing) = self.reconciles.remove(object) {
-            self.tasks.remove(&standing);
+        if let Some(standing) = self.reconciles.remove(object).flatten() {
+            self.remove(standing);
         }
     }
 
     /// The first task due at or before `end`.
     pub fn pop_until(&mut self, end: Timestamp) -> Option<(Timestamp, Task)> {
-        let entry = self.tasks.first_entry()?;
-        let at = entry.key().0;
-        if at > end {
+        if self.next_at()? > end {
             return None;
         }
-        let task = entry.remove();
-        if let Task::Reconcile(object) = &task {
-            self.reconciles.remove(object);
+        let ((at, _), task) = self.tasks.pop_front()?;
+        if let Task::Reconcile(object) = &task
+            && let Some(standing) = self.reconciles.get_mut(object)
+        {
+            *standing = None;
         }
         Some((at, task))
     }
 
-    fn key(&mut self, at: Timestamp) -> (Timestamp, u64) {
-        let sequence = self.next_sequence;
-        self.next_sequence = sequence.saturating_add(1);
-        (at, sequence)
+    fn insert(&mut self, at: Timestamp, task: Task) -> Place {
+        let place = (at, self.next_sequence);
+        self.next_sequence = self.next_sequence.saturating_add(1);
+        let index = self.tasks.partition_point(|(known, _)| *known < place);
+        self.tasks.insert(index, (place, task));
+        place
+    }
+
+    fn remove(&mut self, place: Place) {
+        if let Ok(index) = self.tasks.binary_search_by_key(&place, |(known, _)| *known) {
+            self.tasks.remove(index);
+        }
     }
 }
 
