@@ -461,19 +461,8 @@ pub fn contains(
     observed: &Observed,
     object: &ObjectRef,
 ) -> bool {
-    let name: &str = &object.name;
-    match &object.kind {
-        Kind::Rollout => rollouts.contains_key(name),
-        Kind::AnalysisTemplate => observed.analysis_templates.contains_key(name),
-        Kind::ClusterAnalysisTemplate => observed.cluster_analysis_templates.contains_key(name),
-        Kind::AnalysisRun => observed.analysis_runs.contains_key(name),
-        Kind::Experiment => observed.experiments.contains_key(name),
-        Kind::ReplicaSet => observed.replica_sets.contains_key(name),
-        Kind::Pod => observed.pods.contains_key(name),
-        Kind::Service => observed.services.contains_key(name),
-        Kind::Secret => observed.secrets.contains_key(name),
-        Kind::Other { group, kind } => observed.others.contains_key(&other_key(group, kind, name)),
-    }
+    // What is found is shared, so that it costs little more than to look.
+    get(rollouts, observed, object).is_some()
 }
 
 /// Puts an object of a namespace where [`get`] finds it.

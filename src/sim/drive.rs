@@ -8,7 +8,7 @@ use super::metrics::MetricSource;
 use super::observer::{DecisionRecord, Observer};
 use super::pods::PodModel;
 use super::queue::Task;
-use super::simulation::Simulation;
+use super::simulation::{Rest, Simulation};
 use super::store::{Object, Status};
 use super::time_fields::TruncateTimes;
 use super::world::ObjectRef;
@@ -22,6 +22,14 @@ pub(crate) const MAX_ROUNDS: usize = 8;
 
 impl<M: MetricSource, P: PodModel> Simulation<M, P> {
     pub(super) fn reconcile_rollout(&mut self, object: &ObjectRef, observer: &mut dyn Observer) {
+        let now = self.controller_now();
+        if let Some(rest) = self.at_rest.get(object).copied()
+            && now < rest.until
+            && !observer.wants_decisions()
+        {
+            debug_assert!(self.decides_again(object, rest), "{object} is not at rest");
+            return self.come_back(object, rest.wake_at);
+        }
         let Some(Object::Rollout(rollout)) = self.store.get(object) else {
             return;
         };
@@ -31,33 +39,39 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
                 "Rollout resource added to informer: {}/{}",
                 object.namespace, object.name
             );
-            self.emit(
-                object,
-                &[Event::normal("RolloutAddedToInformer", message)],
-                observer,
-            );
+            let event = Event::normal("RolloutAddedToInformer", message);
+            self.emit(object, &[event], observer);
         }
-        let now = self.controller_now();
         let Some(observed) = self.store.world.observed(&object.namespace) else {
             return;
         };
-        let mut decision = rollout::decide(&rollout, observed, now);
-        let record = DecisionRecord::Rollout {
-            rollout: &rollout,
-            observed,
-            decision: &decision,
-        };
-        observer.decided(self.now, object, &record);
+        let decision = rollout::decide(&rollout, observed, now);
+        if observer.wants_decisions() {
+            let record = DecisionRecord::Rollout {
+                rollout: &rollout,
+                observed,
+                decision: &decision,
+            };
+            observer.decided(self.now, object, &record);
+        }
+        if let Some(until) = rollout::rests_until(&rollout, &decision) {
+            let wake_at = decision.wake_at;
+            self.at_rest.insert(object.clone(), Rest { until, wake_at });
+        }
         // So that the status is stored without a copy of the object.
         drop(rollout);
-        let status = decision.status.take();
-        self.settle(object, decision, observer, |simulation, observer| {
-            let Some(mut status) = status else {
-                return Ok(());
-            };
-            status.truncate_times();
-            simulation.store_status(object, Status::Rollout(Box::new(status)), observer)
-        });
+        self.settle(object, decision, Status::Rollout, observer);
+    }
+
+    /// Whether a decision without effect comes again, as is assumed where nobody looks.
+    fn decides_again(&self, object: &ObjectRef, rest: Rest) -> bool {
+        let place = self.store.world.namespaces.get(&*object.namespace);
+        let rollout = place.and_then(|place| place.rollouts.get(&*object.name));
+        place.zip(rollout).is_some_and(|(place, rollout)| {
+            let decision = rollout::decide(rollout, &place.observed, self.controller_now());
+            rollout::rests_until(rollout, &decision) == Some(rest.until)
+                && decision.wake_at == rest.wake_at
+        })
     }
 
     pub(super) fn reconcile_experiment(&mut self, object: &ObjectRef, observer: &mut dyn Observer) {
@@ -68,23 +82,17 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         let Some(observed) = self.store.world.observed(&object.namespace) else {
             return;
         };
-        let mut decision = experiment::decide(&experiment, observed, now);
-        let record = DecisionRecord::Experiment {
-            experiment: &experiment,
-            observed,
-            decision: &decision,
-        };
-        observer.decided(self.now, object, &record);
-        // So that the status is stored without a copy of the object.
-        drop(experiment);
-        let status = decision.status.take();
-        self.settle(object, decision, observer, |simulation, observer| {
-            let Some(mut status) = status else {
-                return Ok(());
+        let decision = experiment::decide(&experiment, observed, now);
+        if observer.wants_decisions() {
+            let record = DecisionRecord::Experiment {
+                experiment: &experiment,
+                observed,
+                decision: &decision,
             };
-            status.truncate_times();
-            simulation.store_status(object, Status::Experiment(Box::new(status)), observer)
-        });
+            observer.decided(self.now, object, &record);
+        }
+        drop(experiment);
+        self.settle(object, decision, Status::Experiment, observer);
     }
 
     /// Reconciles a run; `answers` are those it waited for (by the run with this uid).
@@ -95,6 +103,11 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         mut answers: Vec<MeasurementAnswer>,
         observer: &mut dyn Observer,
     ) {
+        let decide = if observer.wants_decisions() {
+            analysis::decide
+        } else {
+            analysis::decide_tacitly
+        };
         for _ in 0..MAX_ROUNDS {
             let Some(Object::AnalysisRun(run)) = self.store.get(object) else {
                 return;
@@ -106,14 +119,16 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             let Some(observed) = self.store.world.observed(&object.namespace) else {
                 return;
             };
-            let mut decision = analysis::decide(&run, observed, &answers, now);
-            let record = DecisionRecord::AnalysisRun {
-                run: &run,
-                observed,
-                answers: &answers,
-                decision: &decision,
-            };
-            observer.decided(self.now, object, &record);
+            let mut decision = decide(&run, observed, &answers, now);
+            if observer.wants_decisions() {
+                let record = DecisionRecord::AnalysisRun {
+                    run: &run,
+                    observed,
+                    answers: &answers,
+                    decision: &decision,
+                };
+                observer.decided(self.now, object, &record);
+            }
             let (asked, others): (Vec<Action>, Vec<Action>) = decision
                 .actions
                 .into_iter()
@@ -121,15 +136,7 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             decision.actions = others;
             if asked.is_empty() || decision.status.is_some() {
                 drop(run);
-                let status = decision.status.take();
-                self.settle(object, decision, observer, |simulation, observer| {
-                    let Some(mut status) = status else {
-                        return Ok(());
-                    };
-                    status.truncate_times();
-                    simulation.store_status(object, Status::AnalysisRun(Box::new(status)), observer)
-                });
-                return;
+                return self.settle(object, decision, Status::AnalysisRun, observer);
             }
             let mut longest = Duration::ZERO;
             for action in asked {
@@ -140,7 +147,7 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
                     self.measure(object, &run, &metric, resume.as_deref(), observer);
                 longest = longest.max(took);
                 answers.push(MeasurementAnswer {
-                    metric: metric.name.clone(),
+                    metric: metric.name,
                     result,
                 });
             }
@@ -164,40 +171,40 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
     }
 
     /// Carries a decision out, stores the status, and asks for the next reconciliation.
-    fn settle<S>(
+    fn settle<S: TruncateTimes>(
         &mut self,
         object: &ObjectRef,
         decision: Decision<S>,
+        of_kind: fn(Box<S>) -> Status,
         observer: &mut dyn Observer,
-        store_status: impl FnOnce(&mut Self, &mut dyn Observer) -> Result<(), String>,
     ) {
         let Decision {
-            status: _,
+            status,
             actions,
             wake_at,
             events,
             reasons: _,
             failure,
         } = decision;
-        let mut outcome = Ok(());
-        for action in actions {
-            outcome = self.carry_out(object, action, observer);
-            if outcome.is_err() {
-                break;
-            }
-        }
+        let mut outcome =
+            (actions.into_iter()).try_for_each(|action| self.carry_out(object, action, observer));
         self.emit(object, &events, observer);
-        if outcome.is_ok() {
-            outcome = store_status(self, observer);
+        if let (Ok(()), Some(mut status)) = (&outcome, status) {
+            status.truncate_times();
+            outcome = self.store_status(object, of_kind(Box::new(status)), observer);
         }
-        if let Some(at) = wake_at {
-            self.queue.reconcile(self.at_controller_time(at), object);
-        }
+        self.come_back(object, wake_at);
         match outcome.err().or(failure) {
             Some(reason) => self.fail(object, &reason, observer),
             None => {
                 self.failures.remove(object);
             }
+        }
+    }
+
+    fn come_back(&mut self, object: &ObjectRef, wake_at: Option<Timestamp>) {
+        if let Some(at) = wake_at {
+            self.queue.reconcile(self.at_controller_time(at), object);
         }
     }
 

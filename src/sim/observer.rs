@@ -31,6 +31,12 @@ pub trait Observer {
     ) {
     }
 
+    /// Whether [`Observer::decided`] is to be called. Where it is not, what is known to decide nothing is
+    /// not asked, and reasons are not written.
+    fn wants_decisions(&self) -> bool {
+        true
+    }
+
     /// After a decision, before it is carried out.
     fn decided(&mut self, _now: Timestamp, _object: &ObjectRef, _record: &DecisionRecord<'_>) {}
 

@@ -55,14 +55,14 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
                 self.delete_pod(&object.namespace, &name, observer);
             }
         }
-        self.write_replica_set_status(object, &set, &pods, observer);
+        self.write_replica_set_status(object, set, pods, observer);
     }
 
     fn write_replica_set_status(
         &mut self,
         object: &ObjectRef,
-        set: &Arc<ReplicaSet>,
-        pods: &[Arc<Pod>],
+        set: Arc<ReplicaSet>,
+        pods: Vec<Arc<Pod>>,
         observer: &mut dyn Observer,
     ) {
         let min_ready = Duration::from_secs(i64::from(set.min_ready_seconds.max(0)));
@@ -76,6 +76,8 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             observed_generation: set.metadata.generation,
             conditions: set.status.conditions.clone(),
         };
+        // So that the status is stored without a copy of the object.
+        drop(set);
         if let Some(next) = pending.into_iter().min() {
             self.queue.reconcile(next + min_ready, object);
         }

@@ -48,9 +48,20 @@ pub struct Simulation<M = Box<dyn MetricSource>, P = Box<dyn PodModel>> {
     pub(super) measuring: BTreeSet<ObjectRef>,
     /// Rollouts that the controller has seen, by uid.
     pub(super) announced: BTreeSet<String>,
+    /// Rollouts whose last decision would come again, and before when; until something is written
+    /// that a rollout reads.
+    pub(super) at_rest: BTreeMap<ObjectRef, Rest>,
     pub(super) controller_up: bool,
     /// Counts starts of the controller: what an earlier one waited for is lost.
     pub(super) controller_epoch: u32,
+}
+
+/// A decision that did nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rest {
+    /// On the controller's clock.
+    pub until: Timestamp,
+    pub wake_at: Option<Timestamp>,
 }
 
 impl<M: MetricSource, P: PodModel> Simulation<M, P> {
@@ -71,6 +82,7 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             paces: BTreeMap::new(),
             measuring: BTreeSet::new(),
             announced: BTreeSet::new(),
+            at_rest: BTreeMap::new(),
             controller_up: true,
             controller_epoch: 0,
             settings,
@@ -212,6 +224,9 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         let Some(written) = written else {
             return;
         };
+        if written.shows {
+            self.at_rest.clear();
+        }
         observer.changed(self.now, &written.change, &self.store.world);
         self.wake_watchers(&written);
         let Change { object, kind } = &written.change;
@@ -365,6 +380,7 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
 
     /// Lets the rollout controller look at everything.
     pub(super) fn wake_all(&mut self) {
+        self.at_rest.clear();
         let mut all = Vec::new();
         for (namespace, place) in &self.store.world.namespaces {
             let of_kind =

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::engine::objects;
 pub(super) use crate::engine::objects::{Object, kind_of};
 use crate::engine::{Observed, ReplicaSetStatus};
+use crate::engine::{objects, rollout};
 use crate::spec::analysis::{AnalysisRunStatus, ClusterAnalysisTemplate};
 use crate::spec::experiment::ExperimentStatus;
 use crate::spec::meta::ObjectMeta;
@@ -41,6 +41,8 @@ pub(super) struct Written {
     /// The owners with `controller: true`.
     pub controllers: Vec<ObjectRef>,
     pub uid: String,
+    /// Whether it changed something that a rollout reads.
+    pub shows: bool,
 }
 
 impl Written {
@@ -55,6 +57,7 @@ impl Written {
                 })
                 .collect(),
             uid: meta.uid.clone(),
+            shows: true,
             change: Change { object, kind },
         }
     }
@@ -204,6 +207,7 @@ impl Store {
         let place = self.world.namespaces.get_mut(&*reference.namespace);
         let place = place.ok_or_else(missing)?;
         let (name, observed): (&str, _) = (&reference.name, &mut place.observed);
+        let mut shows = true;
         let meta = match status {
             Status::Rollout(status) => {
                 let stored = place.rollouts.get_mut(name).ok_or_else(missing)?;
@@ -219,6 +223,7 @@ impl Store {
                 if stored.status == *status {
                     return Ok(None);
                 }
+                shows = !rollout::shows_the_same(&stored.status, &status);
                 let changed = Arc::make_mut(stored);
                 changed.status = *status;
                 &mut changed.metadata
@@ -259,7 +264,7 @@ impl Store {
         self.last_resource_version = self.last_resource_version.saturating_add(1);
         meta.resource_version = self.last_resource_version.to_string();
         let written = Written::new(reference.clone(), ChangeKind::Updated, meta);
-        Ok(Some(written))
+        Ok(Some(Written { shows, ..written }))
     }
 
     /// Removes an object; none where there is none. What it owned stays, see [`Self::owned_by`].

@@ -1,5 +1,7 @@
 //! Times as the API server stores them: whole seconds.
 
+use std::sync::Arc;
+
 use crate::spec::analysis::{AnalysisRunStatus, Measurement};
 use crate::spec::experiment::ExperimentStatus;
 use crate::spec::rollout_status::RolloutStatus;
@@ -64,8 +66,9 @@ impl TruncateTimes for AnalysisRunStatus {
             let are_whole = (result.measurements.iter())
                 .all(|it| [it.started_at, it.finished_at, it.resume_at].map(is_whole) == [true; 3]);
             if !are_whole {
-                let measurements = result.measurements.make_mut().iter_mut();
-                measurements.for_each(TruncateTimes::truncate_times);
+                for measurement in result.measurements.make_mut() {
+                    Arc::make_mut(measurement).truncate_times();
+                }
             }
         }
     }

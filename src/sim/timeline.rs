@@ -126,6 +126,7 @@ pub struct Recorder {
     release_seen: bool,
     /// The status before the next change; where no story is told, what entries are made of alone.
     previous: Option<RolloutStatus>,
+    /// As they were after their last change, as far as a story is told.
     sets: BTreeMap<String, Arc<ReplicaSet>>,
     services: BTreeMap<String, String>,
     phases: BTreeMap<String, AnalysisPhase>,
@@ -217,7 +218,11 @@ impl Recorder {
             0.0
         };
         let (mut pods, mut release_pods) = (0_i32, 0_i32);
-        for set in self.sets.values() {
+        let place = world.observed(&self.namespace);
+        let sets = place
+            .into_iter()
+            .flat_map(|place| place.replica_sets.values());
+        for set in sets.filter(|set| self.is_own(set)) {
             pods = pods.saturating_add(set.status.replicas);
             if set.hash() == status.current_pod_hash {
                 release_pods = release_pods.saturating_add(set.status.replicas);
@@ -399,22 +404,20 @@ impl Recorder {
             )
     }
 
+    fn is_own(&self, set: &ReplicaSet) -> bool {
+        let owner = set.metadata.controller();
+        owner.is_some_and(|owner| owner.kind == "Rollout" && owner.name == self.rollout)
+    }
+
     fn set_changed(&mut self, now: Timestamp, name: &str, place: &Namespace) {
         let Some(new) = place.observed.replica_sets.get(name) else {
             self.sets.remove(name);
             return;
         };
-        let owned = new
-            .metadata
-            .controller()
-            .is_some_and(|owner| owner.kind == "Rollout" && owner.name == self.rollout);
-        if !owned {
+        if !self.tells || !self.is_own(new) {
             return;
         }
         let old = self.sets.insert(name.to_owned(), new.clone());
-        if !self.tells {
-            return;
-        }
         let (old_size, old_ready) =
             old.map_or((0, 0), |old| (old.replicas, old.status.ready_replicas));
         let who = self.version(new.hash());
@@ -551,6 +554,10 @@ impl Recorder {
 impl Observer for Recorder {
     fn wants_events(&self) -> bool {
         self.tells
+    }
+
+    fn wants_decisions(&self) -> bool {
+        self.tells || self.recording.is_some()
     }
 
     fn changed(&mut self, now: Timestamp, change: &Change, world: &World) {

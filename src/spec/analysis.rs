@@ -1,6 +1,7 @@
 //! Analysis templates and runs (argo-rollouts `pkg/apis/rollouts/v1alpha1/analysis_types.go`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -226,7 +227,7 @@ pub struct MetricResult {
     pub name: String,
     pub phase: AnalysisPhase,
     #[serde(skip_serializing_if = "is_empty_list")]
-    pub measurements: Shared<Vec<Measurement>>,
+    pub measurements: Shared<Vec<Arc<Measurement>>>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// Measurements without errors.

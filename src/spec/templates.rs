@@ -22,7 +22,10 @@ pub fn merge_templates(
 ) -> Result<AnalysisTemplateSpec, String> {
     let mut merged = AnalysisTemplateSpec {
         metrics: merge_metrics(templates),
-        ..AnalysisTemplateSpec::default()
+        args: Vec::new(),
+        dry_run: Vec::new(),
+        measurement_retention: Vec::new(),
+        templates: Vec::new(),
     };
     for template in templates {
         merged.dry_run.extend(template.dry_run.iter().cloned());
@@ -394,7 +397,16 @@ fn refuse_duplicate_rules(
     Ok(())
 }
 
-fn first_duplicate<'a>(mut names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+fn first_duplicate<'a>(
+    mut names: impl ExactSizeIterator<Item = &'a String> + Clone,
+) -> Option<&'a String> {
+    // A set costs more than looking at a few of them again.
+    if names.len() <= 8 {
+        let earlier = names.clone();
+        let is_earlier =
+            |(index, name): &(usize, &String)| earlier.clone().take(*index).any(|it| it == *name);
+        return names.enumerate().find(is_earlier).map(|(_, name)| name);
+    }
     let mut seen = BTreeSet::new();
     names.find(|name| !seen.insert(*name))
 }

@@ -328,10 +328,11 @@ mod tests {
                 _ => AnalysisPhase::Error,
             };
             count_measurement(&mut result, phase);
-            result.measurements.make_mut().push(Measurement {
+            let measurement = Measurement {
                 phase,
                 ..Measurement::default()
-            });
+            };
+            result.measurements.make_mut().push(measurement.into());
         }
         result
     }

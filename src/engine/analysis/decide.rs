@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::engine::{Action, Decision, Event, Observed};
 use crate::spec::analysis::{
@@ -30,19 +31,46 @@ pub fn decide(
     answers: &[MeasurementAnswer],
     now: Timestamp,
 ) -> Decision<AnalysisRunStatus> {
+    decide_with(run, observed, answers, now, true)
+}
+
+/// As [`decide`], but says no reasons, which take longer to write than what is decided.
+pub fn decide_tacitly(
+    run: &AnalysisRun,
+    observed: &Observed,
+    answers: &[MeasurementAnswer],
+    now: Timestamp,
+) -> Decision<AnalysisRunStatus> {
+    decide_with(run, observed, answers, now, false)
+}
+
+fn decide_with(
+    run: &AnalysisRun,
+    observed: &Observed,
+    answers: &[MeasurementAnswer],
+    now: Timestamp,
+    tells: bool,
+) -> Decision<AnalysisRunStatus> {
     let mut decision = Decision::default();
     if run.metadata.deletion_timestamp.is_some() {
-        decision.reasons.push("the run is being deleted".to_owned());
+        if tells {
+            decision.reasons.push("the run is being deleted".to_owned());
+        }
         return decision;
     }
     if run.status.phase.is_completed() {
         expire(run, now, &mut decision);
+        if !tells {
+            decision.reasons.clear();
+        }
         return decision;
     }
-    let prepared = match Prepared::new(run, observed) {
+    let prepared = match Prepared::new(run, observed, answers) {
         Ok(prepared) => prepared,
         Err(message) => {
-            decision.reasons.push(message.clone());
+            if tells {
+                decision.reasons.push(message.clone());
+            }
             decision.events.push(completion_event(AnalysisPhase::Error));
             decision.status = Some(AnalysisRunStatus {
                 phase: AnalysisPhase::Error,
@@ -57,6 +85,7 @@ pub fn decide(
         prepared: &prepared,
         answers,
         now,
+        tells,
         terminating: assess::is_terminating(run.spec.terminate, &run.status.metric_results),
         status: Cow::Borrowed(&run.status),
         decision,
@@ -87,6 +116,8 @@ struct Pass<'a> {
     prepared: &'a Prepared,
     answers: &'a [MeasurementAnswer],
     now: Timestamp,
+    /// Whether reasons are wanted.
+    tells: bool,
     terminating: bool,
     /// The next status.
     status: Cow<'a, AnalysisRunStatus>,
@@ -105,7 +136,7 @@ impl Pass<'_> {
             let unfinished = result
                 .and_then(|result| result.measurements.last())
                 .filter(|measurement| measurement.finished_at.is_none())
-                .cloned();
+                .map(|measurement| Measurement::clone(measurement));
             let answer = self
                 .answers
                 .iter()
@@ -147,8 +178,8 @@ impl Pass<'_> {
                 measurement.finished_at = Some(self.now);
                 self.take_in(metric, measurement, true);
             }
-            Some(_) => self.reason(format!("metric {name}: left unfinished, the run ends")),
-            None => self.reason(format!("metric {name}: not measured, the run ends")),
+            Some(_) => self.reason(|| format!("metric {name}: left unfinished, the run ends")),
+            None => self.reason(|| format!("metric {name}: not measured, the run ends")),
         }
     }
 
@@ -166,14 +197,16 @@ impl Pass<'_> {
             *time = time.map(Timestamp::truncate_to_seconds);
         }
         let phase = measurement.phase;
-        let mut shown = format!("metric {}: measured {phase}", metric.name);
-        if !measurement.value.is_empty() {
-            shown.push_str(&format!(", value {}", measurement.value));
-        }
-        if !measurement.message.is_empty() {
-            shown.push_str(&format!(", {}", measurement.message));
-        }
-        self.reason(shown);
+        self.reason(|| {
+            let mut shown = format!("metric {}: measured {phase}", metric.name);
+            if !measurement.value.is_empty() {
+                shown.push_str(&format!(", value {}", measurement.value));
+            }
+            if !measurement.message.is_empty() {
+                shown.push_str(&format!(", {}", measurement.message));
+            }
+            shown
+        });
         let results = &mut self.status.to_mut().metric_results;
         let index = match results.iter().position(|result| result.name == metric.name) {
             Some(index) => index,
@@ -192,6 +225,7 @@ impl Pass<'_> {
             return;
         };
         assess::count_measurement(result, phase);
+        let measurement = Arc::new(measurement);
         let measurements = result.measurements.make_mut();
         match measurements.last_mut() {
             Some(last) if replaces_last => *last = measurement,
@@ -220,7 +254,7 @@ impl Pass<'_> {
             let reason = format!("Metric{phase}");
             let message = format!("Metric '{metric}' Completed. Result: {phase}");
             self.decision.events.push(event(phase, reason, message));
-            self.reason(format!("metric {metric}: ends as {phase}"));
+            self.reason(|| format!("metric {metric}: ends as {phase}"));
         }
         let status = self.status.to_mut();
         status.run_summary = run_summary;
@@ -235,13 +269,14 @@ impl Pass<'_> {
             status
                 .completed_at
                 .get_or_insert(self.now.truncate_to_seconds());
-            let message = &status.message;
-            let text = if message.is_empty() {
-                format!("the run ends as {phase}")
-            } else {
-                format!("the run ends as {phase}: {message}")
-            };
-            self.reason(text);
+            let message = status.message.clone();
+            self.reason(|| {
+                if message.is_empty() {
+                    format!("the run ends as {phase}")
+                } else {
+                    format!("the run ends as {phase}: {message}")
+                }
+            });
         }
     }
 
@@ -260,7 +295,7 @@ impl Pass<'_> {
                 if metric.provider.job.is_some() {
                     self.decision.actions.push(Action::StopMeasurement {
                         metric: Box::new(metric.clone()),
-                        measurement: Box::new(measurement),
+                        measurement: Box::new(Arc::unwrap_or_clone(measurement)),
                     });
                 }
             }
@@ -290,15 +325,15 @@ impl Pass<'_> {
                     Waiting::Resume => "the unfinished measurement",
                 };
                 let name = &metric.name;
-                self.decision
-                    .reasons
-                    .push(format!("metric {name}: waits for {why} until {at}"));
+                self.reason(|| format!("metric {name}: waits for {why} until {at}"));
             }
         }
     }
 
-    fn reason(&mut self, text: String) {
-        self.decision.reasons.push(text);
+    fn reason(&mut self, text: impl FnOnce() -> String) {
+        if self.tells {
+            self.decision.reasons.push(text());
+        }
     }
 }
 

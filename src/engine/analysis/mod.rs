@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::spec::analysis::Measurement;
 
-pub use decide::decide;
+pub use decide::{decide, decide_tacitly};
 pub use prepare::REDACTED;
 
 /// A measurement that came back, finished or to be resumed.

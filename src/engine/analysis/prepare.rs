@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 
+use super::MeasurementAnswer;
 use crate::engine::Observed;
 use crate::expr;
 use crate::spec::analysis::{AnalysisRun, AnalysisRunSpec, Argument, Metric};
@@ -32,10 +33,14 @@ pub(super) struct Prepared {
 impl Prepared {
     /// # Errors
     /// The message of a run that cannot be measured.
-    pub fn new(run: &AnalysisRun, observed: &Observed) -> Result<Self, String> {
+    pub fn new(
+        run: &AnalysisRun,
+        observed: &Observed,
+        answers: &[MeasurementAnswer],
+    ) -> Result<Self, String> {
         let spec = &run.spec;
         // A run that has measured was checked before its first measurement.
-        let checked = !run.status.metric_results.is_empty();
+        let checked = !run.status.metric_results.is_empty() || !answers.is_empty();
         if let Some(error) = (!checked).then(|| validate_analysis_run(spec)).flatten() {
             return Err(error.message);
         }
@@ -49,7 +54,7 @@ impl Prepared {
             secrets,
         };
         prepared
-            .check_conditions(run)
+            .check_conditions(run, answers)
             .map_err(|reason| prepared.redact(&format!("Analysis spec invalid: {reason}")))?;
         Ok(prepared)
     }
@@ -74,11 +79,16 @@ impl Prepared {
     /// A condition that no result can satisfy is a mistake in the spec. (The reference takes it for
     /// an error of each measurement, which it repeats every ten seconds.) A metric in dry run
     /// shall not end the run, and one that has been measured has shown its condition to work.
-    fn check_conditions(&self, run: &AnalysisRun) -> Result<(), String> {
+    fn check_conditions(
+        &self,
+        run: &AnalysisRun,
+        answers: &[MeasurementAnswer],
+    ) -> Result<(), String> {
         let results = &run.status.metric_results;
         for (i, metric) in self.metrics.iter().enumerate() {
             if self.dry_run.contains(&metric.name)
                 || results.iter().any(|result| result.name == metric.name)
+                || answers.iter().any(|answer| answer.metric == metric.name)
             {
                 continue;
             }

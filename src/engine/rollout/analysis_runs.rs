@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::analysis::templates::{self, CurrentRuns};
 use crate::engine::{Action, Event, REVISION_ANNOTATION, STEP_INDEX_LABEL};
-use crate::spec::analysis::{AnalysisPhase, AnalysisRun};
+use crate::spec::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunStatus};
 use crate::spec::rollout::RolloutAnalysis;
 use crate::spec::rollout_status::{PauseReason, RolloutAnalysisRunStatus};
 
@@ -14,6 +14,20 @@ use super::pause::pause_condition;
 use super::{replicas, steps};
 
 type Run = Option<Arc<AnalysisRun>>;
+
+/// Whether a rollout decides alike on a run with either status: it does not look at measurements.
+pub fn shows_the_same(one: &AnalysisRunStatus, other: &AnalysisRunStatus) -> bool {
+    let AnalysisRunStatus {
+        phase,
+        message,
+        metric_results: _,
+        started_at: _,
+        completed_at: _,
+        run_summary: _,
+        dry_run_summary: _,
+    } = one;
+    *phase == other.phase && *message == other.message
+}
 
 impl Context<'_> {
     pub(super) fn reconcile_analysis_runs(&mut self) {

@@ -36,8 +36,8 @@ pub(super) struct Context<'a> {
     pub(super) new: Option<usize>,
     /// Index of the ReplicaSet that status.stableRS names.
     pub(super) stable: Option<usize>,
-    /// ReplicaSets as written by this pass, by index.
-    written: BTreeMap<usize, ReplicaSet>,
+    /// Sizes of ReplicaSets as written by this pass, by index.
+    written_sizes: BTreeMap<usize, i32>,
     /// Services as written by this pass.
     pub(super) services: BTreeMap<String, Service>,
     pub(super) current_runs: CurrentRuns,
@@ -116,7 +116,7 @@ impl<'a> Context<'a> {
             decision: Decision::default(),
             new: None,
             stable: None,
-            written: BTreeMap::new(),
+            written_sizes: BTreeMap::new(),
             services: BTreeMap::new(),
             current_runs,
             other_runs,
@@ -235,17 +235,19 @@ impl<'a> Context<'a> {
     }
 
     /// Changes the metadata or template of a ReplicaSet, here and in the world.
-    pub(super) fn update_set(&mut self, index: usize, change: impl Fn(&mut ReplicaSet)) {
+    pub(super) fn update_set(&mut self, index: usize, change: impl FnOnce(&mut ReplicaSet)) {
         let Some(local) = self.replica_sets.get_mut(index) else {
             return;
         };
         let local = Arc::make_mut(local);
-        let mut latest = self.written.remove(&index).unwrap_or_else(|| local.clone());
-        let replicas = local.replicas;
+        let observed_size = local.replicas;
+        if let Some(size) = self.written_sizes.get(&index) {
+            local.replicas = *size;
+        }
         change(local);
-        local.replicas = replicas;
-        change(&mut latest);
-        self.written.insert(index, latest.clone());
+        let latest = local.clone();
+        local.replicas = observed_size;
+        self.written_sizes.insert(index, latest.replicas);
         self.act(Action::UpdateReplicaSet(Box::new(latest)));
     }
 

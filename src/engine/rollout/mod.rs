@@ -44,6 +44,7 @@ use crate::spec::rollout::Rollout;
 use crate::spec::rollout_status::{RolloutConditionType, RolloutStatus};
 use crate::time::{Duration, Timestamp};
 
+pub use analysis_runs::shows_the_same;
 use context::Context;
 pub use services::release_services;
 
@@ -73,6 +74,27 @@ pub fn decide(rollout: &Rollout, observed: &Observed, now: Timestamp) -> Decisio
     }
     context.reconcile();
     context.decision
+}
+
+/// Before when this decision would come again, as long as nothing is observed but other measurements, see
+/// [`shows_the_same`]. None where that is not known: it did something, or asked to be called after a while
+/// and not at a certain time.
+pub fn rests_until(rollout: &Rollout, decision: &Decision<RolloutStatus>) -> Option<Timestamp> {
+    let Decision {
+        status,
+        actions,
+        wake_at,
+        events,
+        reasons: _,
+        failure,
+    } = decision;
+    let did_nothing =
+        status.is_none() && actions.is_empty() && events.is_empty() && failure.is_none();
+    let restarts = rollout.spec.restart_at != rollout.status.restarted_at;
+    let weights = rollout.status.canary.weights.as_ref();
+    let verifies = weights.is_some_and(|weights| weights.verified == Some(false));
+    (did_nothing && !restarts && !verifies)
+        .then(|| wake_at.map_or(Timestamp::MAX, |at| at - status::WOKEN_LATE))
 }
 
 impl Context<'_> {

@@ -512,24 +512,18 @@ fn replicas_closest_to_weight(
         |total: i64| (total as f64 * (f64::from(weight) / f64::from(max_weight))).fract() == 0.5;
     let floor_allowed = |total: i64| !tied(total) && (floor != 0 || may_be_empty);
 
-    let mut options = Vec::with_capacity(4);
-    if ceiling < replicas || may_be_empty {
-        options.push((ceiling, replicas));
-    }
-    if floor_allowed(replicas) {
-        options.push((floor, replicas));
-    }
-    if max_surge > 0 {
-        options.push((ceiling, replicas + 1));
-        if floor_allowed(replicas + 1) {
-            options.push((floor, replicas + 1));
-        }
-    }
+    let may_surge = max_surge > 0;
+    let options = [
+        (ceiling < replicas || may_be_empty).then_some((ceiling, replicas)),
+        floor_allowed(replicas).then_some((floor, replicas)),
+        may_surge.then_some((ceiling, replicas + 1)),
+        (may_surge && floor_allowed(replicas + 1)).then_some((floor, replicas + 1)),
+    ];
     let distance = |(canary, total): (i64, i64)| {
         let actual = (canary as f64 * f64::from(max_weight)) / total as f64;
         (actual - f64::from(weight)).abs()
     };
-    let closest = options.into_iter().reduce(|best, option| {
+    let closest = options.into_iter().flatten().reduce(|best, option| {
         if distance(option) < distance(best) {
             option
         } else {

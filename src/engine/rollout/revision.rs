@@ -152,10 +152,11 @@ impl Context<'_> {
                 .inherited_annotations()
                 .any(|(key, value)| set.metadata.annotations.get(key) != Some(value));
         let min_ready = self.rollout.spec.min_ready_seconds;
-        let affinity_changes = anti_affinity::injected_rule_needs_update(
-            template_affinity(&set.template),
-            &self.rollout,
-        );
+        let affinity_changes = anti_affinity::anti_affinity(&self.rollout).is_some()
+            && anti_affinity::injected_rule_needs_update(
+                template_affinity(&set.template),
+                &self.rollout,
+            );
         if annotations_change || set.min_ready_seconds != min_ready || affinity_changes {
             let previous = set.annotation(REVISION_ANNOTATION).map(str::to_owned);
             let inherited: Vec<(String, String)> = self

@@ -21,11 +21,11 @@ pub(super) fn selected_hash(service: &Service) -> &str {
 /// What to do for the services of a rollout when it is gone: they choose pods of all revisions again.
 /// Source: `syncService` of the reference's service controller.
 pub fn release_services(rollout: &str, observed: &Observed) -> Vec<Action> {
-    released(rollout, observed, &[])
+    released(rollout, observed, |_| false)
 }
 
-/// Releases the services that the rollout manages, except these.
-fn released(rollout: &str, observed: &Observed, kept: &[&str]) -> Vec<Action> {
+/// Releases the services that the rollout manages, except those to be kept.
+fn released(rollout: &str, observed: &Observed, is_kept: impl Fn(&str) -> bool) -> Vec<Action> {
     let is_left = |service: &Service| {
         let owner = service.metadata.annotations.get(MANAGED_BY_ANNOTATION);
         owner.is_some_and(|owner| owner == rollout) && !selected_hash(service).is_empty()
@@ -33,7 +33,7 @@ fn released(rollout: &str, observed: &Observed, kept: &[&str]) -> Vec<Action> {
     observed
         .services
         .iter()
-        .filter(|(name, service)| is_left(service) && !kept.contains(&name.as_str()))
+        .filter(|(name, service)| is_left(service) && !is_kept(name))
         .map(|(name, _)| Action::SelectService {
             name: name.clone(),
             hash: None,
@@ -61,7 +61,8 @@ impl Context<'_> {
     /// Leaves services that the rollout named before and names no more.
     pub(super) fn release_removed_services(&mut self) {
         let owner = &self.rollout.metadata.name;
-        for action in released(owner, self.observed, &named_services(&self.rollout)) {
+        let is_named = |name: &str| named_services(&self.rollout).contains(&name);
+        for action in released(owner, self.observed, is_named) {
             if let Action::SelectService { name, .. } = &action {
                 self.reason(format!("service {name} is not named any more: it is left"));
             }

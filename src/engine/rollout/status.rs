@@ -13,6 +13,10 @@ use crate::time::Duration;
 use super::context::{Context, has_scale_down_deadline, is_older};
 use super::{conditions, messages, phase, replicas, steps};
 
+/// How much later than the progress deadline it is looked at; for all else it is less. The reference
+/// does so, too.
+pub(super) const WOKEN_LATE: Duration = Duration::SECOND;
+
 impl Context<'_> {
     /// Sum of a count over all ReplicaSets.
     pub(super) fn total(&self, count: impl Fn(&ReplicaSet) -> i32) -> i32 {
@@ -326,7 +330,7 @@ impl Context<'_> {
         }
     }
 
-    /// Looks again when the progress deadline passes. The extra second is the reference's.
+    /// Looks again when the progress deadline passes.
     fn wake_for_deadline(&mut self, status: &RolloutStatus) {
         let Some(progressing) = conditions::condition(status, RolloutConditionType::Progressing)
         else {
@@ -341,7 +345,7 @@ impl Context<'_> {
         if let Some(deadline) = conditions::progress_deadline(&self.rollout, progressing)
             && waits
         {
-            let at = deadline + Duration::from_secs(1);
+            let at = deadline + WOKEN_LATE;
             if at > self.now {
                 self.decision.wake(at);
             }

@@ -1,5 +1,7 @@
 //! What counts and limits of a metric make of measurements.
 
+use std::sync::Arc;
+
 use super::is_number_guessed;
 use crate::engine::analysis::assess;
 use crate::lint::context::MetricView;
@@ -52,10 +54,10 @@ pub fn phase_after(metric: &Metric, phase: AnalysisPhase, measurements: i64) -> 
     let mut result = MetricResult {
         name: metric.name.clone(),
         phase: AnalysisPhase::Running,
-        measurements: vec![Measurement {
+        measurements: vec![Arc::new(Measurement {
             phase,
             ..Measurement::default()
-        }]
+        })]
         .into(),
         ..MetricResult::default()
     };

@@ -4,6 +4,7 @@
 //! simulated with fixed seeds, so that the same metric gives the same shares.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::engine::analysis::assess::{assess_metric, count_measurement, took_all};
 use crate::lint::context::MetricView;
@@ -198,11 +199,11 @@ impl Sampled<'_> {
             // Only the last one is looked at.
             let measurements = result.measurements.make_mut();
             match measurements.last_mut() {
-                Some(last) => last.phase = phase,
-                None => measurements.push(Measurement {
+                Some(last) => Arc::make_mut(last).phase = phase,
+                None => measurements.push(Arc::new(Measurement {
                     phase,
                     ..Measurement::default()
-                }),
+                })),
             }
             let phase = assess_metric(metric, &result, false);
             if phase.is_completed() || took_all(metric, &result) {

@@ -113,21 +113,25 @@ impl AnalysisRole {
 }
 
 /// The services a rollout names, in the order the reference looks them up.
-pub fn referenced_services(rollout: &Rollout) -> Vec<(ServiceRole, &str)> {
+pub fn referenced_services<'a>(rollout: &'a Rollout) -> Vec<(ServiceRole, &'a str)> {
     let strategy = &rollout.spec.strategy;
     let mut services: Vec<(ServiceRole, &str)> = Vec::new();
+    let mut add = |role: ServiceRole, name: &'a str| {
+        if !name.is_empty() {
+            services.push((role, name));
+        }
+    };
     if let Some(blue_green) = &strategy.blue_green {
-        services.push((ServiceRole::Active, &blue_green.active_service));
-        services.push((ServiceRole::Preview, &blue_green.preview_service));
+        add(ServiceRole::Active, &blue_green.active_service);
+        add(ServiceRole::Preview, &blue_green.preview_service);
     } else if let Some(canary) = &strategy.canary {
-        services.push((ServiceRole::Stable, &canary.stable_service));
-        services.push((ServiceRole::Canary, &canary.canary_service));
+        add(ServiceRole::Stable, &canary.stable_service);
+        add(ServiceRole::Canary, &canary.canary_service);
         if let Some(ping_pong) = &canary.ping_pong {
-            services.push((ServiceRole::Ping, &ping_pong.ping_service));
-            services.push((ServiceRole::Pong, &ping_pong.pong_service));
+            add(ServiceRole::Ping, &ping_pong.ping_service);
+            add(ServiceRole::Pong, &ping_pong.pong_service);
         }
     }
-    services.retain(|(_, name)| !name.is_empty());
     services
 }
 
@@ -142,11 +146,9 @@ pub fn referenced_analyses(rollout: &Rollout) -> Vec<(AnalysisRole, &RolloutAnal
         analyses.extend(post.map(|analysis| (AnalysisRole::PostPromotion, analysis)));
     } else if let Some(canary) = &strategy.canary {
         for (index, step) in canary.steps.iter().enumerate() {
-            analyses.extend(
-                step.analysis
-                    .as_ref()
-                    .map(|analysis| (AnalysisRole::Step(index), analysis)),
-            );
+            if let Some(analysis) = &step.analysis {
+                analyses.push((AnalysisRole::Step(index), analysis));
+            }
         }
         let background = canary.analysis.as_ref();
         analyses
