@@ -334,20 +334,19 @@ fn reduce(
     let mut work = 0_usize;
     evaluator.for_each(&plan.node, steps, &mut |evaluator, series| {
         let group = groups.of(&series);
-        let is_new = rows.get(group).is_none_or(Vec::is_empty);
-        work = work
-            .saturating_add(if is_new { count } else { 0 })
-            .saturating_add(series.floats.len() + series.histograms.len());
-        if !evaluator.can_spend(work) {
-            return Ok(());
-        }
         if rows.len() <= group {
             rows.resize_with(group + 1, Vec::new);
         }
         let Some(row) = rows.get_mut(group) else {
             return Ok(());
         };
-        if is_new {
+        work = work
+            .saturating_add(if row.is_empty() { count } else { 0 })
+            .saturating_add(series.floats.len() + series.histograms.len());
+        if !evaluator.can_spend(work) {
+            return Ok(());
+        }
+        if row.is_empty() {
             row.resize_with(count, Accumulator::default);
             order.push(group);
         }
@@ -374,10 +373,7 @@ fn reduce(
         let (Some(labels), Some(row)) = (groups.labels.get(group), rows.get_mut(group)) else {
             continue;
         };
-        let mut series = Series {
-            labels: labels.clone(),
-            ..Series::default()
-        };
+        let mut series = Series::of(labels.clone());
         for ((step, time), accumulator) in steps.iter().enumerate().zip(std::mem::take(row)) {
             if !accumulator.seen {
                 continue;

@@ -18,6 +18,10 @@ pub(crate) struct ListedTimes {
     /// First, step and number, if they are regular.
     regular: Option<(i64, i64, usize)>,
     times: Vec<i64>,
+    /// Where they stand among regular times, of which first, step and number are known, after the
+    /// one and up to the other time asked for.
+    place: Option<((i64, i64, usize), i64, i64)>,
+    range: Range<usize>,
 }
 
 impl Default for Times {
@@ -169,35 +173,40 @@ impl Times {
 
     /// The times after `after`, up to `until`, and where they stand. They are taken from `listed`
     /// where those of the series before were the same.
+    #[inline]
     pub fn between<'a>(
         &'a self,
         after: i64,
         until: i64,
         listed: &'a mut ListedTimes,
     ) -> (Range<usize>, &'a [i64]) {
-        let low = self.count_until(after);
-        let range = low..self.count_until(until).max(low);
-        let regular = match self {
-            Self::Regular {
-                first,
-                step,
-                len: _,
-            } => Some((nth(*first, *step, low), *step, range.len())),
+        let place = match self {
+            Self::Regular { first, step, len } => Some(((*first, *step, *len), after, until)),
             Self::Offsets {
                 first: _,
                 offsets: _,
-            } => None,
-            Self::Plain(times) => {
+            }
+            | Self::Plain(_) => None,
+        };
+        if place.is_none() || place != listed.place {
+            let low = self.count_until(after);
+            let range = low..self.count_until(until).max(low);
+            if range.is_empty() {
+                return (range, &[]);
+            }
+            if let Self::Plain(times) = self {
                 return (range.clone(), times.get(range).unwrap_or_default());
             }
-        };
-        if regular.is_none() || regular != listed.regular {
-            *listed = ListedTimes {
-                regular,
-                times: self.slice(range.clone()).into_owned(),
-            };
+            let regular =
+                place.map(|((first, step, _), ..)| (nth(first, step, low), step, range.len()));
+            if regular.is_none() || regular != listed.regular {
+                listed.times = self.slice(range.clone()).into_owned();
+                listed.regular = regular;
+            }
+            listed.place = place;
+            listed.range = range;
         }
-        (range, &listed.times)
+        (listed.range.clone(), &listed.times)
     }
 
     pub fn shrink_to_fit(&mut self) {

@@ -255,8 +255,14 @@ pub fn vector_answer(values: Vec<f64>) -> Answer {
 }
 
 fn numbers(values: Vec<f64>) -> (expr::Value, String) {
-    let texts: Vec<String> = values.iter().map(|value| sample_text(*value)).collect();
-    let text = format!("[{}]", texts.join(","));
+    let mut text = String::from("[");
+    for (i, value) in values.iter().enumerate() {
+        if i > 0 {
+            text.push(',');
+        }
+        text.push_str(&sample_text(*value));
+    }
+    text.push(']');
     (expr::Value::floats(values), text)
 }
 

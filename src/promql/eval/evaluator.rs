@@ -394,10 +394,7 @@ impl<'s> Evaluator<'s> {
                 stats_view(data.histograms(), first)
             });
             let histograms = stats.as_deref().unwrap_or(data.histograms());
-            let mut series = Series {
-                labels: labels.clone(),
-                ..Series::default()
-            };
+            let mut series = Series::of(labels.clone());
             let mut cursor = Cursor::new(data, histograms, between, lookback);
             for time in steps.iter() {
                 let reference = selector.at.unwrap_or(time) - selector.offset;
@@ -440,10 +437,7 @@ impl<'s> Evaluator<'s> {
         let found = self.select(selector.matchers);
         for (labels, data) in found.iter().filter_map(|id| store.get(*id)) {
             self.spend(steps.count())?;
-            let mut series = Series {
-                labels: labels.clone(),
-                ..Series::default()
-            };
+            let mut series = Series::of(labels.clone());
             let mut cursor = Cursor::new(data, data.histograms(), between, self.settings.lookback);
             for time in steps.iter() {
                 let reference = selector.at.unwrap_or(time - selector.offset);
@@ -487,10 +481,7 @@ impl<'s> Evaluator<'s> {
         let store = self.store;
         for (labels, data) in store.series().filter(|(labels, _)| matches(labels)) {
             self.spend(steps.count())?;
-            let mut series = Series {
-                labels: labels.clone(),
-                ..Series::default()
-            };
+            let mut series = Series::of(labels.clone());
             let between = references(selector, steps);
             let mut cursor = Cursor::new(data, data.histograms(), between, self.settings.lookback);
             for time in steps.iter() {
@@ -538,10 +529,7 @@ impl<'s> Evaluator<'s> {
                 starts: _,
             } = data.fresh_floats_between(first - lookback, last + lookback);
             let metric = labels.metric_name();
-            let mut series = Series {
-                labels: labels.clone(),
-                ..Series::default()
-            };
+            let mut series = Series::of(labels.clone());
             for time in steps.iter() {
                 let reference = selector.at.unwrap_or(time) - selector.offset;
                 let (after, until) = (reference - lookback, reference + lookback);
@@ -765,9 +753,8 @@ impl Collector {
         let slot = self.out.len();
         self.index.insert(labels.clone(), slot);
         self.out.push(Series {
-            labels: labels.clone(),
             drop_name,
-            ..Series::default()
+            ..Series::of(labels.clone())
         });
         self.last_times.push(i64::MIN);
         slot

@@ -89,22 +89,32 @@ impl Evaluator<'_> {
         let delayed = self.settings.delayed_name_removal;
         let mut groups: Vec<Group> = Vec::new();
         let mut group_of: BTreeMap<Labels, usize> = BTreeMap::new();
+        let mut last_group = 0;
         let mut roles = Vec::with_capacity(series.len());
         for one in &series {
             let bound =
                 parse_float(one.labels.get(BUCKET_BOUND)).filter(|(_, out_of_range)| !out_of_range);
             roles.push(match bound {
                 Some((upper, _)) => {
-                    let labels = one.labels.without_one(BUCKET_BOUND);
-                    let group = *group_of.entry(labels.clone()).or_insert_with(|| {
-                        groups.push(Group {
-                            metric: labels.metric_name().to_owned(),
-                            labels,
-                            buckets: Vec::new(),
-                            conflicts: false,
-                        });
-                        groups.len() - 1
+                    // Mostly buckets follow each other.
+                    let is_of_last = groups.get(last_group).is_some_and(|group| {
+                        let labels = one.labels.iter();
+                        let others = labels.filter(|(name, _)| *name != BUCKET_BOUND);
+                        group.labels.iter().eq(others)
                     });
+                    if !is_of_last {
+                        let labels = one.labels.without_one(BUCKET_BOUND);
+                        last_group = *group_of.entry(labels.clone()).or_insert_with(|| {
+                            groups.push(Group {
+                                metric: labels.metric_name().to_owned(),
+                                labels,
+                                buckets: Vec::new(),
+                                conflicts: false,
+                            });
+                            groups.len() - 1
+                        });
+                    }
+                    let group = last_group;
                     Role::Bucket { group, upper }
                 }
                 None => Role::BadBucket,

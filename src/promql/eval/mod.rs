@@ -94,6 +94,16 @@ pub struct Series {
 }
 
 impl Series {
+    /// Without any point.
+    pub(crate) fn of(labels: Labels) -> Self {
+        Self {
+            labels,
+            floats: Vec::new(),
+            histograms: Vec::new(),
+            drop_name: false,
+        }
+    }
+
     pub(crate) fn sample_size(&self) -> usize {
         sample_size(&self.floats, &self.histograms)
     }

@@ -514,6 +514,7 @@ struct Results {
 }
 
 impl Results {
+    #[inline]
     fn clear(&mut self) {
         self.floats.clear();
         self.histograms.clear();
@@ -659,6 +660,7 @@ impl SeriesCall {
     }
 
     /// Gives the results for a series to the sink, if there are any.
+    #[inline]
     fn pass<'s>(
         &mut self,
         evaluator: &mut Evaluator<'s>,
