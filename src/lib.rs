@@ -28,7 +28,7 @@
 //! | what is refused | `spec/validation/` |
 //! | what lint finds | `lint/rules/`, one file a rule with its docs and examples |
 //! | how the simulated cluster behaves | `sim/`, one file a controller |
-//! | what a scenario can say | `sim/scenario/mod.rs` (types, schema), `sim/play.rs` (effects) |
+//! | what a scenario can say | `sim/scenario/mod.rs` (types, schema), `sim/play/events.rs` (effects) |
 //! | what is kept of many runs, and how it is told | `whatif/`, `report/whatif/` |
 //! | what is printed | `report/`; a command is one file of `cli/` |
 //!
