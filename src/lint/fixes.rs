@@ -1,6 +1,7 @@
 //! Applying fixes to texts, round by round.
 
-use super::{Applicability, Edit, Report, Settings, lint};
+use super::rules::read_invalid_yaml;
+use super::{Applicability, Edit, Finding, Report, Settings, lint};
 use crate::source::{Severity, Sources};
 use crate::spec::bundle::Bundle;
 use crate::spec::edit;
@@ -8,51 +9,62 @@ use crate::spec::edit;
 /// A fix may uncover another one; more rounds than this mean that they undo each other.
 const MAX_ROUNDS: usize = 10;
 
-/// The text of each file after its fixes; none where there are none. A round that makes an error
-/// appear is taken back.
+/// The text of each file after its fixes; none where there are none. A fix that makes an error appear
+/// is not applied.
 pub fn fix(
     files: &[(String, Vec<u8>)],
     settings: &Settings,
     is_unsafe: bool,
 ) -> Vec<Option<String>> {
     let mut present = files.to_vec();
-    let mut fixed: Vec<Option<String>> = vec![None; files.len()];
     for _ in 0..MAX_ROUNDS {
-        let (sources, report) = check(&present, settings);
-        let changed = round(&present, &sources, &report, is_unsafe);
-        if changed.iter().all(Option::is_none) {
+        let (sources, before) = check(&present, settings);
+        let fixes = wanted(&before, is_unsafe);
+        let is_worse = |files: &[(String, Vec<u8>)]| {
+            let (_, after) = check(files, settings);
+            after.count(Severity::Error) > before.count(Severity::Error)
+                || unreadable(&after) > unreadable(&before)
+        };
+        let mut next = apply(&present, &sources, &fixes);
+        if next == present {
             break;
         }
-        let mut next = present.clone();
-        for ((_, bytes), text) in next.iter_mut().zip(&changed) {
-            if let Some(text) = text {
-                *bytes = text.clone().into_bytes();
+        if is_worse(&next) {
+            // One by one, to leave out those that do harm.
+            let mut good: Vec<&[Edit]> = Vec::new();
+            for fix in fixes {
+                good.push(fix);
+                if is_worse(&apply(&present, &sources, &good)) {
+                    good.pop();
+                }
             }
-        }
-        let (_, after) = check(&next, settings);
-        if after.count(Severity::Error) > report.count(Severity::Error) {
-            break;
-        }
-        for (text, changed) in fixed.iter_mut().zip(changed) {
-            *text = changed.or_else(|| text.take());
+            next = apply(&present, &sources, &good);
+            if next == present {
+                break;
+            }
         }
         present = next;
     }
-    for ((_, bytes), text) in files.iter().zip(&mut fixed) {
-        if text.as_ref().is_some_and(|text| text.as_bytes() == bytes) {
-            *text = None;
-        }
-    }
-    fixed
+    let changed = files.iter().zip(present);
+    changed
+        .map(|((_, before), (_, after))| {
+            let is_changed = *before != after;
+            is_changed.then(|| String::from_utf8_lossy(&after).into_owned())
+        })
+        .collect()
 }
 
-fn round(
-    files: &[(String, Vec<u8>)],
-    sources: &Sources,
-    report: &Report,
-    is_unsafe: bool,
-) -> Vec<Option<String>> {
-    let groups: Vec<&[Edit]> = report
+/// Errors of reading the files.
+fn unreadable(report: &Report) -> usize {
+    let is_of_reading = |finding: &&Finding| {
+        finding.severity == Severity::Error && finding.rule == read_invalid_yaml::RULE.name
+    };
+    report.findings.iter().filter(is_of_reading).count()
+}
+
+/// The edits of each fix that is asked for.
+fn wanted(report: &Report, is_unsafe: bool) -> Vec<&[Edit]> {
+    report
         .findings
         .iter()
         .filter_map(|finding| finding.fix.as_ref())
@@ -61,20 +73,28 @@ fn round(
             Applicability::Unsafe => is_unsafe,
         })
         .map(|fix| fix.edits.as_slice())
-        .collect();
+        .collect()
+}
+
+/// The files with as many of the fixes as fit together.
+fn apply(
+    files: &[(String, Vec<u8>)],
+    sources: &Sources,
+    fixes: &[&[Edit]],
+) -> Vec<(String, Vec<u8>)> {
     let ids = sources.ids().zip(files);
-    ids.map(|(source, (_, bytes))| {
+    ids.map(|(source, (name, bytes))| {
         let text = sources.text(source);
         // What was not read as it is written cannot be written back.
         if text.as_bytes() != bytes {
-            return None;
+            return (name.clone(), bytes.clone());
         }
-        let own = groups
+        let own = fixes
             .iter()
             .copied()
             .filter(|edits| edits.iter().all(|edit| edit.span.source == source));
-        let (changed, applied) = edit::apply(text, own);
-        (applied.contains(&true) && changed != text).then_some(changed)
+        let changed = edit::apply(text, own);
+        (name.clone(), changed.into_bytes())
     })
     .collect()
 }
@@ -89,4 +109,49 @@ pub fn check(files: &[(String, Vec<u8>)], settings: &Settings) -> (Sources, Repo
     let (bundle, problems) = Bundle::read(&mut sources, &named);
     let report = lint(&sources, &bundle, problems, settings);
     (sources, report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPLICAS: &str = "
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: shop}
+spec:
+  REPLICAS
+  sellector:
+    matchLabels: {app: shop}
+  template:
+    metadata:
+      labels: {app: shop}
+    spec:
+      containers: [{name: shop, image: 'shop:1.0.0'}]
+  strategy:
+    canary: {}
+";
+
+    fn fixed(text: &str) -> Option<String> {
+        let files = [("f".to_owned(), text.as_bytes().to_vec())];
+        fix(&files, &Settings::default(), true).remove(0)
+    }
+
+    #[test]
+    fn a_field_is_not_renamed_to_one_that_is_there() {
+        let text = REPLICAS.replace("REPLICAS", "replicas: 3\n  replica: 4");
+        let wanted = text.replace("sellector", "selector");
+        assert_eq!(fixed(&text), Some(wanted.clone()));
+        assert_eq!(fixed(&wanted), None);
+    }
+
+    #[test]
+    fn of_two_fields_that_would_become_the_same_one_is_renamed() {
+        let text = REPLICAS.replace("REPLICAS", "replica: 3\n  replicsa: 4");
+        let wanted = text
+            .replace("sellector", "selector")
+            .replace("replica:", "replicas:");
+        assert_eq!(fixed(&text), Some(wanted.clone()));
+        assert_eq!(fixed(&wanted), None);
+    }
 }

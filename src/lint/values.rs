@@ -47,7 +47,7 @@ pub fn write_values(
         };
         let edit = edit_for(&sources, &object.node, new).ok_or_else(cannot)?;
         let text = sources.text(object.source);
-        let (changed, _) = edit::apply(text, [std::slice::from_ref(&edit)]);
+        let changed = edit::apply(text, [std::slice::from_ref(&edit)]);
         let file = sources.ids().position(|id| id == object.source);
         let (_, bytes) = file
             .and_then(|file| present.get_mut(file))

@@ -10,10 +10,9 @@ pub struct Edit {
 }
 
 /// `text` with as many groups of edits as fit together, in their order: a group is applied wholly or
-/// not at all. Also says which were applied. All spans are of the text's own source.
-pub fn apply<'e>(text: &str, groups: impl IntoIterator<Item = &'e [Edit]>) -> (String, Vec<bool>) {
+/// not at all. All spans are of the text's own source.
+pub fn apply<'e>(text: &str, groups: impl IntoIterator<Item = &'e [Edit]>) -> String {
     let mut chosen: Vec<&Edit> = Vec::new();
-    let mut applied = Vec::new();
     for group in groups {
         let fits = group.iter().enumerate().all(|(index, edit)| {
             let range = edit.span.start as usize..edit.span.end as usize;
@@ -28,7 +27,6 @@ pub fn apply<'e>(text: &str, groups: impl IntoIterator<Item = &'e [Edit]>) -> (S
         if fits {
             chosen.extend(group);
         }
-        applied.push(fits);
     }
     chosen.sort_by_key(|edit| edit.span);
     let mut changed = String::with_capacity(text.len());
@@ -39,7 +37,7 @@ pub fn apply<'e>(text: &str, groups: impl IntoIterator<Item = &'e [Edit]>) -> (S
         at = edit.span.end as usize;
     }
     changed.push_str(text.get(at..).unwrap_or_default());
-    (changed, applied)
+    changed
 }
 
 /// Whether two edits concern the same text. Two insertions at one place do: their order would matter.
@@ -69,9 +67,6 @@ mod tests {
         let clash = [edit(4, 7, "2"), edit(10, 11, "x")];
         let last = [edit(7, 7, "!")];
         let groups: [&[Edit]; 3] = [&first, &clash, &last];
-        assert_eq!(
-            apply(sources.text(source), groups),
-            ("1 two! 3".to_owned(), vec![true, false, true])
-        );
+        assert_eq!(apply(sources.text(source), groups), "1 two! 3");
     }
 }

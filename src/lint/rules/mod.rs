@@ -36,7 +36,7 @@ mod query_unused_arg;
 mod query_window_longer_than_step;
 mod query_window_shorter_than_scrape;
 mod read_invalid_object;
-mod read_invalid_yaml;
+pub(super) mod read_invalid_yaml;
 mod reference_unknown_reference;
 mod reference_unknown_template;
 mod rollout_deprecated_field;

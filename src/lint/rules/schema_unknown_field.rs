@@ -77,6 +77,11 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
         }
         let name = context.sources.slice(error.span).trim_matches(['"', '\'']);
         if let Some(meant) = closest(name, known) {
+            let finding = finding.help(format!("did you mean `{meant}`?"));
+            // Set twice it would be refused too.
+            if is_beside(object, &error.path, name, meant) {
+                continue;
+            }
             let applicability = if meant.eq_ignore_ascii_case(name) {
                 Applicability::Safe
             } else {
@@ -86,11 +91,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
                 span: error.span,
                 replacement: meant.to_owned(),
             };
-            finding.help(format!("did you mean `{meant}`?")).fix(
-                applicability,
-                format!("rename it to `{meant}`"),
-                vec![edit],
-            );
+            finding.fix(applicability, format!("rename it to `{meant}`"), vec![edit]);
         }
     }
 }
@@ -98,6 +99,12 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
 /// `creationTimestamp: null`, which the types of Kubernetes write into every pod template.
 fn is_generated(object: &Object, path: &str) -> bool {
     path.ends_with("metadata.creationTimestamp") && object.node.at(path).is_some_and(Node::is_null)
+}
+
+/// Whether the map of the field `name` at `path` has the field `meant` already.
+fn is_beside(object: &Object, path: &str, name: &str, meant: &str) -> bool {
+    path.strip_suffix(name)
+        .is_some_and(|parent| object.node.at(&format!("{parent}{meant}")).is_some())
 }
 
 /// The known name that differs least, if it is by little.
