@@ -2,16 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
-use fnv::FnvHasher;
-
 use super::histogram::{Histogram, ResetHint};
 use super::labels::{Label, Labels, METRIC_NAME, MatchOp, Matcher, is_metadata};
-use super::times::{ListedTimes, Times, push_tightly};
+use super::times::{ListedTimes, Times, extend_tightly, push_tightly};
 
 /// The bit pattern of the NaN that marks a series as gone.
 const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
@@ -197,12 +195,6 @@ impl SeriesData {
     }
 }
 
-fn hash_of(labels: &Labels) -> u64 {
-    let mut hasher = FnvHasher::default();
-    labels.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// A sample that cannot be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfOrder {
@@ -242,6 +234,17 @@ impl Postings {
         let (label, of_label) = self.of_label(label);
         push_tightly(of_label, series);
         label
+    }
+
+    /// Enters a series under its metric name.
+    fn add_name(&mut self, label: &Label, series: usize) {
+        let by_value = self.by_name.get_mut(&label.name);
+        match by_value.and_then(|by_value| by_value.get_mut(&label.value)) {
+            Some(of_name) => push_tightly(of_name, series),
+            None => {
+                self.add(label, series);
+            }
+        }
     }
 
     /// The label in the texts held here, and its series.
@@ -410,47 +413,54 @@ impl Store {
     }
 
     fn entry(&mut self, labels: &Labels) -> &mut SeriesData {
-        let is_at = |at: usize| {
-            self.series
-                .get(at)
-                .is_some_and(|(known, _)| known == labels)
-        };
         let after = if self.last + 1 < self.series.len() {
             self.last + 1
         } else {
             0
         };
-        let at = if is_at(self.last) {
+        let is_at = |at: usize| self.series.get(at).is_some_and(|(it, _)| it == labels);
+        self.last = if is_at(self.last) {
             self.last
         } else if is_at(after) {
             after
         } else {
-            let mut place = (hash_of(labels), 0);
-            loop {
-                match self.index.get(&place) {
-                    Some(at) if is_at(*at) => break *at,
-                    Some(_) => place.1 += 1,
-                    None => {
-                        let at = self.series.len();
-                        for label in labels.labels() {
-                            if &*label.name == METRIC_NAME {
-                                self.postings.add(label, at);
-                            } else if is_metadata(&label.name) {
-                                self.has_metadata = true;
-                            }
-                        }
-                        self.index.insert(place, at);
-                        self.series.push((labels.clone(), SeriesData::default()));
-                        if self.series.len() >= self.postings.complete + ENTERED_TOGETHER {
-                            self.complete_postings();
-                        }
-                        break at;
+            self.place_of(labels)
+        };
+        &mut self.series[self.last].1
+    }
+
+    /// Where a series stands; it is made if there is none.
+    fn place_of(&mut self, labels: &Labels) -> usize {
+        let at = self.series.len();
+        let mut place = (labels.index_hash(), 0);
+        loop {
+            match self.index.entry(place) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(at);
+                    break;
+                }
+                Entry::Occupied(known) => {
+                    let known = *known.get();
+                    let found = self.series.get(known);
+                    if found.is_some_and(|(found, _)| found == labels) {
+                        return known;
                     }
+                    place.1 += 1;
                 }
             }
-        };
-        self.last = at;
-        &mut self.series[at].1
+        }
+        for label in labels.labels() {
+            if &*label.name == METRIC_NAME {
+                self.postings.add_name(label, at);
+            } else if is_metadata(&label.name) {
+                self.has_metadata = true;
+            }
+        }
+        self.series.push((labels.clone(), SeriesData::default()));
+        if self.series.len() >= self.postings.complete + ENTERED_TOGETHER {
+            self.complete_postings();
+        }
+        at
     }
 
     /// Appends a float; times in milliseconds since the epoch, `start` 0 if unknown.
@@ -543,8 +553,7 @@ impl SeriesId {
 impl Store {
     /// The series with these labels, made if there is none.
     pub fn series_id(&mut self, labels: &Labels) -> SeriesId {
-        self.entry(labels);
-        SeriesId(self.last)
+        SeriesId(self.place_of(labels))
     }
 
     /// Makes room for so many further floats, so that their column need not grow step by step.
@@ -568,6 +577,39 @@ impl Store {
         let newest = i64::MAX;
         let (_, data) = self.series.get_mut(at).ok_or(OutOfOrder { time, newest })?;
         push_float(data, 0, time, value)
+    }
+
+    /// Appends floats to several series at rising times, in milliseconds since the epoch. `rows`
+    /// holds the values of one time after the other, and of each those of the series in order. A
+    /// series that has a sample of a time or a later one keeps what it has.
+    pub(crate) fn append_rows(
+        &mut self,
+        series: impl ExactSizeIterator<Item = SeriesId>,
+        times: &[i64],
+        rows: &[f64],
+    ) {
+        let width = series.len().max(1);
+        let run = regular(times);
+        let has_stale = rows.iter().any(|value| is_stale(*value));
+        for (column, SeriesId(at)) in series.enumerate() {
+            let Some((_, data)) = self.series.get_mut(at) else {
+                continue;
+            };
+            let rows = rows.chunks_exact(width);
+            let values = rows.map(|row| row.get(column).copied().unwrap_or(f64::NAN));
+            let is_plain = data.starts.is_empty() && data.histograms.is_empty();
+            if let Some((start, every)) = run
+                && is_plain
+                && data.times.push_run(start, every, values.len())
+            {
+                extend_tightly(&mut data.values, values);
+                data.has_stale |= has_stale;
+            } else {
+                for (time, value) in times.iter().zip(values) {
+                    let _ = push_float(data, 0, *time, value);
+                }
+            }
+        }
     }
 
     /// Appends all samples of another store from `from` on, their times moved by `shift`, both in
@@ -610,6 +652,17 @@ impl Store {
         kept.append_all(self, time, 0);
         *self = kept;
     }
+}
+
+/// The first of several times at equal distances, and the distance.
+fn regular(times: &[i64]) -> Option<(i64, i64)> {
+    let [first, second, ..] = times else {
+        return None;
+    };
+    let step = second.checked_sub(*first)?;
+    let mut pairs = times.windows(2);
+    let is_regular = pairs.all(|pair| matches!(pair, [a, b] if b.checked_sub(*a) == Some(step)));
+    is_regular.then_some((*first, step))
 }
 
 #[inline]

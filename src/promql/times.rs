@@ -72,6 +72,28 @@ impl Times {
         is_next
     }
 
+    /// Appends so many times from `start` on, `every` after the one before, if they go on regularly
+    /// from those that are there. Otherwise nothing is done.
+    pub fn push_run(&mut self, start: i64, every: i64, count: usize) -> bool {
+        let Self::Regular { first, step, len } = self else {
+            return false;
+        };
+        let goes_on = match *len {
+            0 => true,
+            1 => start.checked_sub(*first) == Some(every),
+            _ => *step == every && nth(*first, *step, *len).wrapping_sub(start) == 0,
+        };
+        let is_run = goes_on && every > 0 && count > 1;
+        if is_run {
+            if *len == 0 {
+                *first = start;
+            }
+            *step = every;
+            *len += count;
+        }
+        is_run
+    }
+
     /// Appends a time that is after all others.
     pub fn push(&mut self, time: i64) {
         match self {
@@ -241,14 +263,27 @@ pub(crate) fn push_tightly<T>(column: &mut Vec<T>, item: T) {
     column.push(item);
 }
 
+/// The same for several items.
+#[inline]
+pub(crate) fn extend_tightly<T>(column: &mut Vec<T>, items: impl ExactSizeIterator<Item = T>) {
+    if column.len() + items.len() > column.capacity() {
+        let length = column.len();
+        column.reserve_exact(reserve_of(length).max(items.len()));
+    }
+    column.extend(items);
+}
+
 #[inline(never)]
 fn grow_tightly<T>(column: &mut Vec<T>) {
-    let length = column.len();
-    column.reserve_exact(match length {
+    column.reserve_exact(reserve_of(column.len()));
+}
+
+fn reserve_of(length: usize) -> usize {
+    match length {
         0 => 4,
         1..64 => length,
         _ => length / 8,
-    });
+    }
 }
 
 #[cfg(test)]
@@ -281,6 +316,35 @@ mod tests {
                     times.partition_point(|time| *time <= at)
                 );
             }
+        }
+    }
+
+    #[test]
+    fn runs_go_on_regularly_or_not_at_all() {
+        for (before, run, fits) in [
+            (&[][..], (-7, 5, 3), true),
+            (&[10], (15, 5, 2), true),
+            (&[10], (16, 5, 2), false),
+            (&[0, 5, 10], (15, 5, 4), true),
+            (&[0, 5, 10], (20, 5, 2), false),
+            (&[0, 5, 10], (15, 6, 2), false),
+            (&[0, 5, 11], (16, 5, 2), false),
+            (&[i64::MAX - 1], (i64::MAX, 1, 1), false),
+        ] {
+            let mut found = packed(before);
+            let (start, every, count) = run;
+            assert_eq!(
+                found.push_run(start, every, count),
+                fits,
+                "{before:?} {run:?}"
+            );
+            let more = (0..count as i64).map(|i| start + i * every);
+            let all: Vec<i64> = before
+                .iter()
+                .copied()
+                .chain(more.filter(|_| fits))
+                .collect();
+            assert_eq!(*found.slice(0..found.len()), *all);
         }
     }
 

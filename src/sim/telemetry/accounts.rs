@@ -1,6 +1,7 @@
 //! Counters and histograms as series: which there are, and what a scrape writes.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::promql::gofmt::format_openmetrics;
@@ -20,6 +21,8 @@ pub(super) struct Catalogue {
     /// Upper bounds in seconds, of all needed histograms together, in rising order.
     pub bounds: Vec<f64>,
     pub needs: Needs,
+    /// Whether it is looked at whether pods are up.
+    pub wants_up: bool,
 }
 
 /// Samples for which a series has room at first: those of half an hour, as often as most scrape.
@@ -95,6 +98,7 @@ impl Catalogue {
             instruments,
             parts,
             bounds,
+            wants_up: needs.wants("up"),
             needs,
         }
     }
@@ -150,12 +154,14 @@ fn histogram_series(histogram: &Histogram, bounds: &[f64], needs: &Needs) -> Vec
 /// Counts of one place, and its series in the store.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Account {
-    pub tallies: [Tally; 3],
+    pub tallies: [Tally; OUTCOMES.len()],
     /// Outcomes that have series, as bits.
     shown: u8,
     groups: Vec<Group>,
     /// Labels that all series of an instrument have, by its number.
     common: Vec<(usize, Labels)>,
+    /// Room for what a scrape adds up: requests in the fastest buckets, bucket by bucket.
+    below: Vec<f64>,
 }
 
 /// A counter, or all series of a histogram.
@@ -167,6 +173,11 @@ struct Group {
     /// Outcomes that it counts, as bits.
     outcomes: u8,
     series: Vec<Series>,
+    /// What the series showed at the latest scrapes, one after the other: those that have not been
+    /// written to the store.
+    unwritten: Vec<f64>,
+    /// Most buckets that one of its series shows.
+    buckets: usize,
     /// Units of the histogram in a second.
     per_second: f64,
     /// Whether the latest scrape had it.
@@ -188,12 +199,21 @@ enum Shows {
     Fastest(usize),
 }
 
+impl Shows {
+    fn buckets(self) -> usize {
+        match self {
+            Self::Fastest(buckets) => buckets,
+            Self::Count | Self::Seconds => 0,
+        }
+    }
+}
+
 /// Who is scraped, as variables and labels.
 pub(super) struct Identity<'a> {
     pub scope: Scope,
     pub variables: &'a [&'a Variables],
     /// Labels of the pod itself; those of an instrument win.
-    pub pod_labels: &'a [(String, String)],
+    pub pod_labels: Option<&'a BTreeMap<String, String>>,
     /// HTTP status of failed requests.
     pub error_code: u16,
 }
@@ -210,12 +230,14 @@ impl Account {
         self.tallies = Default::default();
     }
 
-    /// Writes what a scrape finds. A series is there from the first request on.
+    /// Notes what a scrape finds, to be written with what others find. A series is there from the
+    /// first request on.
     pub fn scrape(
         &mut self,
         catalogue: &Catalogue,
         identity: &Identity<'_>,
         store: &mut Store,
+        unwritten: &[i64],
         time: i64,
     ) {
         for outcome in OUTCOMES {
@@ -230,50 +252,27 @@ impl Account {
             }
         }
         for group in &mut self.groups {
-            let mut counted = OUTCOMES.iter().zip(&self.tallies);
-            let counted: [Option<&Tally>; OUTCOMES.len()] = std::array::from_fn(|_| {
-                let (outcome, tally) = counted.next()?;
-                (group.outcomes & (1 << *outcome as u8) != 0).then_some(tally)
-            });
-            let counted = || counted.iter().flatten();
-            let requests: f64 = counted().map(|tally| tally.requests).sum();
-            if requests < 1.0 {
-                group.end(store, time);
-                continue;
-            }
-            group.live = true;
-            let (mut below, mut buckets_below) = (0.0, 0);
-            for series in &group.series {
-                let value = match series.shows {
-                    Shows::Count => requests,
-                    Shows::Seconds => {
-                        counted().map(|tally| tally.seconds).sum::<f64>() * group.per_second
-                    }
-                    Shows::Fastest(buckets) => {
-                        for tally in counted() {
-                            let more = tally.buckets.get(buckets_below..buckets);
-                            below += more.unwrap_or_default().iter().sum::<f64>();
-                        }
-                        buckets_below = buckets;
-                        below
-                    }
-                };
-                // Only a series that the scenario wrote by hand can stand in the way; it wins.
-                let _ = store.append_float_to(series.id, time, value);
-            }
+            group.scrape(&self.tallies, &mut self.below, store, unwritten, time);
+        }
+    }
+
+    /// Writes what was noted at scrapes; `unwritten` are the times of all that may have to be.
+    pub fn write(&mut self, store: &mut Store, unwritten: &[i64]) {
+        for group in &mut self.groups {
+            group.write(store, unwritten);
         }
     }
 
     /// Marks all that the latest scrape had as gone.
-    pub fn end(&mut self, store: &mut Store, time: i64) {
+    pub fn end(&mut self, store: &mut Store, unwritten: &[i64], time: i64) {
         for group in &mut self.groups {
-            group.end(store, time);
+            group.end(store, unwritten, time);
         }
     }
 
     /// Forgets its series: they go on under other labels.
-    pub fn rename(&mut self, store: &mut Store, time: i64) {
-        self.end(store, time);
+    pub fn rename(&mut self, store: &mut Store, unwritten: &[i64], time: i64) {
+        self.end(store, unwritten, time);
         self.groups.clear();
         self.common.clear();
         self.shown = 0;
@@ -340,14 +339,17 @@ impl Account {
 impl Identity<'_> {
     /// The labels of these templates, later ones winning.
     pub fn labels(&self, parts: &[&Templates]) -> Labels {
-        let pod = self
-            .pod_labels
-            .iter()
-            .map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str())));
+        let pod = self.pod_labels.into_iter().flatten();
+        let pod = pod.map(|(name, value)| (label_name(name), Cow::Borrowed(value.as_str())));
         let rendered = parts
             .iter()
             .flat_map(|templates| templates.iter())
-            .map(|(name, value)| (name.as_str(), Cow::Owned(fill(value, self.variables))));
+            .map(|(name, value)| {
+                (
+                    Cow::Borrowed(name.as_str()),
+                    Cow::Owned(fill(value, self.variables)),
+                )
+            });
         Labels::new(pod.chain(rendered))
     }
 }
@@ -364,9 +366,12 @@ impl Group {
                 shows: series.shows,
             }
         });
+        let shows = part.series.iter().map(|series| series.shows);
         Self {
             series: series.collect(),
+            buckets: shows.map(Shows::buckets).max().unwrap_or_default(),
             labels,
+            unwritten: Vec::new(),
             part: number,
             outcomes,
             per_second: part.per_second,
@@ -374,15 +379,84 @@ impl Group {
         }
     }
 
-    fn end(&mut self, store: &mut Store, time: i64) {
+    /// Notes what it shows of these counts, or writes its end if they have become too few. `below`
+    /// is only room.
+    fn scrape(
+        &mut self,
+        tallies: &[Tally; OUTCOMES.len()],
+        below: &mut Vec<f64>,
+        store: &mut Store,
+        unwritten: &[i64],
+        time: i64,
+    ) {
+        let counted = OUTCOMES.iter().zip(tallies);
+        let counted = counted.filter(|(it, _)| self.outcomes & (1 << **it as u8) != 0);
+        let (mut requests, mut seconds) = (0.0, 0.0);
+        for (_, tally) in counted.clone() {
+            requests += tally.requests;
+            seconds += tally.seconds;
+        }
+        if requests < 1.0 {
+            self.end(store, unwritten, time);
+            return;
+        }
+        self.live = true;
+        if self.buckets > 0 {
+            below.clear();
+            below.resize(self.buckets, 0.0);
+            for (_, tally) in counted {
+                for (sum, count) in below.iter_mut().zip(&tally.buckets) {
+                    *sum += count;
+                }
+            }
+            let mut faster = 0.0;
+            for count in below.iter_mut() {
+                faster += *count;
+                *count = faster;
+            }
+        }
+        let seconds = seconds * self.per_second;
+        let row = self.series.iter().map(|series| match series.shows {
+            Shows::Count => requests,
+            Shows::Seconds => seconds,
+            Shows::Fastest(buckets) => {
+                let slowest = buckets.checked_sub(1).and_then(|at| below.get(at));
+                slowest.copied().unwrap_or_default()
+            }
+        });
+        self.unwritten.extend(row);
+    }
+
+    fn write(&mut self, store: &mut Store, unwritten: &[i64]) {
+        let scrapes = self.unwritten.len() / self.series.len().max(1);
+        let from = unwritten.len().saturating_sub(scrapes);
+        let times = unwritten.get(from..).unwrap_or_default();
+        let series = self.series.iter().map(|series| series.id);
+        // Only a series that the scenario wrote by hand can stand in the way; it wins.
+        store.append_rows(series, times, &self.unwritten);
+        self.unwritten.clear();
+    }
+
+    fn end(&mut self, store: &mut Store, unwritten: &[i64], time: i64) {
         if !self.live {
             return;
         }
+        self.write(store, unwritten);
         self.live = false;
         for series in &self.series {
             let _ = store.append_float_to(series.id, time, stale_marker());
         }
     }
+}
+
+/// As Prometheus' service discovery writes label names.
+fn label_name(name: &str) -> Cow<'_, str> {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    if name.chars().all(fits) {
+        return Cow::Borrowed(name);
+    }
+    let letters = name.chars();
+    Cow::Owned(letters.map(|it| if fits(it) { it } else { '_' }).collect())
 }
 
 fn outcome_variables(outcome: Outcome, error_code: u16) -> Variables {

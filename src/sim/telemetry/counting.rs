@@ -1,9 +1,7 @@
 //! Counts of requests by outcome and latency, expected or drawn.
 
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution as _, Poisson};
+use rand::rngs::Xoshiro256PlusPlus;
 
-use super::binomial::Part;
 use super::latency::{BucketShare, Spread};
 
 /// What became of requests.
@@ -62,24 +60,13 @@ impl Tally {
 /// different streams, so that the former do not depend on whether the latter are looked at.
 #[derive(Debug, Clone)]
 pub(super) struct Dice {
-    pub requests: ChaCha8Rng,
-    pub latencies: ChaCha8Rng,
+    pub requests: Xoshiro256PlusPlus,
+    pub latencies: Xoshiro256PlusPlus,
 }
 
 impl Dice {
-    /// Requests that came where `expected` were expected, of independent senders.
-    pub fn count(&mut self, expected: f64) -> f64 {
-        if expected > 0.0
-            && let Ok(poisson) = Poisson::new(expected)
-        {
-            poisson.sample(&mut self.requests)
-        } else {
-            0.0
-        }
-    }
-
     /// Makes `tally` a number of requests with their latencies.
-    pub fn tally(&mut self, requests: f64, latency: &mut Spread, tally: &mut Tally) {
+    pub fn tally(&mut self, requests: f64, latency: &Spread, tally: &mut Tally) {
         let Spread {
             buckets,
             largest_first,
@@ -100,18 +87,14 @@ impl Dice {
         let counts = tally.buckets.iter().zip(buckets);
         tally.seconds = counts.map(|(count, it)| *count * it.mean).sum();
     }
-
-    /// How many of the requests are of a kind that has this share.
-    pub fn part(&mut self, requests: f64, part: &mut Part) -> f64 {
-        part.draw(&mut self.requests, requests)
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use rand_chacha::rand_core::SeedableRng as _;
+    use rand::SeedableRng as _;
     use serde_json::json;
 
+    use super::super::poisson::Counts;
     use super::*;
 
     /// Sums of numbers, and of products of two of them.
@@ -158,8 +141,8 @@ mod tests {
 
     fn dice() -> Dice {
         Dice {
-            requests: ChaCha8Rng::seed_from_u64(1),
-            latencies: ChaCha8Rng::seed_from_u64(2),
+            requests: Xoshiro256PlusPlus::seed_from_u64(1),
+            latencies: Xoshiro256PlusPlus::seed_from_u64(2),
         }
     }
 
@@ -171,10 +154,10 @@ mod tests {
 
     #[test]
     fn latencies_of_so_many_requests_are_multinomial() {
-        let (mut dice, mut spread, mut tally) = (dice(), spread(), Tally::default());
+        let (mut dice, spread, mut tally) = (dice(), spread(), Tally::default());
         let requests = 150.0;
         let moments = Moments::of((0..20_000).map(|_| {
-            dice.tally(requests, &mut spread, &mut tally);
+            dice.tally(requests, &spread, &mut tally);
             assert_eq!(tally.buckets.iter().sum::<f64>(), requests);
             tally.buckets.clone()
         }));
@@ -200,11 +183,11 @@ mod tests {
 
     #[test]
     fn latencies_of_senders_that_do_not_know_of_each_other_are_independent() {
-        let (mut dice, mut spread, mut tally) = (dice(), spread(), Tally::default());
-        let expected_requests = 150.0;
+        let (mut dice, spread, mut tally) = (dice(), spread(), Tally::default());
+        let (counts, expected_requests) = (Counts::default(), 150.0);
         let moments = Moments::of((0..20_000).map(|_| {
-            let requests = dice.count(expected_requests);
-            dice.tally(requests, &mut spread, &mut tally);
+            let requests = counts.draw(&mut dice.requests, expected_requests);
+            dice.tally(requests, &spread, &mut tally);
             tally.buckets.clone()
         }));
         // Each bucket is Poisson distributed for itself.

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand::SeedableRng as _;
+use rand::rngs::Xoshiro256PlusPlus;
 
 use crate::engine::{POD_TEMPLATE_HASH_LABEL, Pod, ReplicaSet, Split};
 use crate::promql::labels::Labels;
 use crate::promql::labels::METRIC_NAME;
 use crate::promql::series::{SeriesId, Store, stale_marker};
-use crate::sim::scenario::traffic::{Noise, TrafficModel};
+use crate::sim::scenario::traffic::Noise;
 use crate::sim::store::mix;
 use crate::sim::traffic::destinations;
 use crate::sim::world::{Namespace, World};
@@ -20,7 +20,7 @@ use crate::spec::rollout::Rollout;
 use super::accounts::{Account, Catalogue, Identity};
 use super::conventions::{Scope, Variables};
 use super::counting::{Dice, Outcome, Tally};
-use super::versions::Version;
+use super::versions::{Behaviours, Version};
 
 /// Requests of a span of time, as expected.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -121,7 +121,7 @@ fn changed_pods(known: &[Arc<Pod>], present: &[Arc<Pod>]) -> Vec<Arc<Pod>> {
 /// All that counts requests.
 #[derive(Debug, Clone)]
 pub(super) struct Fleet {
-    model: Arc<TrafficModel>,
+    behaviours: Arc<Behaviours>,
     namespace: String,
     rollout: String,
     seed: u64,
@@ -133,8 +133,23 @@ pub(super) struct Fleet {
     /// By uid.
     pods: BTreeMap<String, PodState>,
     gateways: Gateways,
-    /// Requests that no pod can answer: service, number of the version, share.
-    unserved: Vec<(Arc<str>, usize, f64)>,
+    ways: Vec<Way>,
+    /// Times of scrapes that have not been written to the store.
+    unwritten: Vec<i64>,
+}
+
+/// So many scrapes are written to the store together at most.
+const MOST_UNWRITTEN: usize = 64;
+
+/// Where a share of all requests goes.
+#[derive(Debug, Clone)]
+struct Way {
+    service: Arc<str>,
+    /// The number of the version.
+    version: usize,
+    share: f64,
+    /// Whether there is a pod to answer.
+    is_served: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -143,8 +158,10 @@ struct PodState {
     version: usize,
     exists: bool,
     running: bool,
+    /// Beside those of its version.
     variables: Variables,
-    labels: Vec<(String, String)>,
+    /// As it was at first.
+    pod: Arc<Pod>,
     /// Services by which it is addressed, and the share of all requests that comes so.
     shares: Vec<(Arc<str>, f64)>,
     /// Requests that came so and were not counted yet, as expected.
@@ -173,9 +190,9 @@ struct Gateway {
 }
 
 impl Fleet {
-    pub fn new(model: TrafficModel, namespace: &str, rollout: &str) -> Self {
+    pub fn new(behaviours: Behaviours, namespace: &str, rollout: &str) -> Self {
         Self {
-            model: Arc::new(model),
+            behaviours: Arc::new(behaviours),
             namespace: namespace.to_owned(),
             rollout: rollout.to_owned(),
             seed: 0,
@@ -184,7 +201,8 @@ impl Fleet {
             versions: Vec::new(),
             pods: BTreeMap::new(),
             gateways: BTreeMap::new(),
-            unserved: Vec::new(),
+            ways: Vec::new(),
+            unwritten: Vec::new(),
         }
     }
 
@@ -224,7 +242,7 @@ impl Fleet {
             return;
         };
         let present = Surroundings::of(place, rollout);
-        let has_new = self.observe_versions(place, rollout, seconds, catalogue);
+        let has_new = self.observe_versions(place, rollout, seconds);
         let known = if has_new || !present.has_services_of(&self.surroundings) {
             &[]
         } else {
@@ -238,7 +256,7 @@ impl Fleet {
         }
         self.observe_pods(&changed, (place, rollout), catalogue, store, time);
         self.surroundings = present;
-        self.unserved.clear();
+        self.ways.clear();
         for pod in self.pods.values_mut() {
             pod.shares.clear();
         }
@@ -253,26 +271,22 @@ impl Fleet {
             };
             let ready = |pod: &&mut PodState| pod.exists && pod.running && pod.version == number;
             let count = self.pods.values_mut().filter(ready).count();
-            if count == 0 {
-                let unserved = (service.clone(), number, destination.share);
-                self.unserved.push(unserved);
-            }
             for pod in self.pods.values_mut().filter(ready) {
                 let share = destination.share / count as f64;
                 pod.shares.push((service.clone(), share));
             }
             self.ensure_gateway(place, rollout, &service, number);
+            self.ways.push(Way {
+                service,
+                version: number,
+                share: destination.share,
+                is_served: count > 0,
+            });
         }
     }
 
     /// Whether there is a new one.
-    fn observe_versions(
-        &mut self,
-        place: &Namespace,
-        rollout: &Rollout,
-        seconds: f64,
-        catalogue: &Catalogue,
-    ) -> bool {
+    fn observe_versions(&mut self, place: &Namespace, rollout: &Rollout, seconds: f64) -> bool {
         let before = self.versions.len();
         for set in place.observed.replica_sets.values() {
             let owned = set.metadata.controller().is_some_and(|owner| {
@@ -282,8 +296,9 @@ impl Fleet {
             let known = |set: &ReplicaSet| self.versions.iter().any(|it| it.hash == set.hash());
             if owned && !known(set) {
                 let is_old = set.hash() == self.old_hash;
-                let mut version = Version::new(&self.model, set, is_old, &self.rollout);
-                version.set_time(seconds, &catalogue.bounds);
+                let behaviours = &self.behaviours;
+                let rollout = (self.namespace.as_str(), self.rollout.as_str());
+                let version = Version::new(behaviours, set, is_old, rollout, seconds);
                 self.versions.push(version);
             }
         }
@@ -304,7 +319,7 @@ impl Fleet {
                 continue;
             };
             let Some((number, version)) =
-                (self.versions.iter_mut().enumerate()).find(|(_, version)| version.hash == *hash)
+                (self.versions.iter().enumerate()).find(|(_, version)| version.hash == *hash)
             else {
                 continue;
             };
@@ -318,20 +333,12 @@ impl Fleet {
                         version: number,
                         exists: true,
                         running: false,
-                        variables: version.variables([
-                            ("namespace", self.namespace.clone()),
-                            ("rollout", self.rollout.clone()),
-                            ("hash", hash.clone()),
+                        variables: Variables::from([
                             ("pod", name.clone()),
                             ("instance", format!("{name}:{}", version.container_port)),
-                            ("port", version.container_port.to_string()),
-                            ("container", version.container.clone()),
                             ("service", service.clone()),
                         ]),
-                        labels: labels
-                            .iter()
-                            .map(|(name, value)| (label_name(name), value.clone()))
-                            .collect(),
+                        pod: Arc::clone(pod),
                         shares: Vec::new(),
                         waiting: Vec::new(),
                         account: Account::default(),
@@ -344,12 +351,13 @@ impl Fleet {
             state.exists = true;
             let running = pod.ready_since.is_some();
             if state.running && !running {
-                state.count(self.model.noise, version, catalogue, &mut self.gateways);
+                let (gateways, mut tally) = (&mut self.gateways, Tally::default());
+                state.count(&self.behaviours, version, catalogue, gateways, &mut tally);
                 state.restart();
             }
             state.running = running;
             if state.variables.get("service") != Some(&service) {
-                state.rename(service, store, time);
+                state.rename(service, store, &self.unwritten, time);
             }
         }
     }
@@ -390,10 +398,7 @@ impl Fleet {
             .and_then(|ingress| ingress.pointer("/spec/rules/0/host")?.as_str())
             .unwrap_or_default();
         let gateway = Gateway {
-            variables: version.variables([
-                ("namespace", self.namespace.clone()),
-                ("rollout", self.rollout.clone()),
-                ("hash", hash.to_owned()),
+            variables: version.gateway_variables([
                 ("destination", service.to_owned()),
                 ("port", port.to_string()),
                 ("primary", primary.to_owned()),
@@ -413,23 +418,18 @@ impl Fleet {
 
     /// Lets all versions answer as at this time, in seconds since the release. All requests so far
     /// must have been counted.
-    pub fn set_time(&mut self, seconds: f64, bounds: &[f64]) {
+    pub fn set_time(&mut self, seconds: f64) {
         for version in &mut self.versions {
-            version.set_time(seconds, bounds);
+            version.set_time(seconds);
         }
     }
 
     /// Images that get requests, of other versions than the one before the release.
     pub fn released_images(&self) -> Vec<String> {
-        let is_served = |number: usize| {
-            let mut pods = self.pods.values();
-            let mut unserved = self.unserved.iter();
-            pods.any(|pod| pod.version == number && !pod.shares.is_empty())
-                || unserved.any(|(_, version, _)| *version == number)
-        };
+        let is_reached = |number: usize| self.ways.iter().any(|way| way.version == number);
         let versions = self.versions.iter().enumerate();
         let mut images: Vec<String> = versions
-            .filter(|(number, version)| !version.is_old && is_served(*number))
+            .filter(|(number, version)| !version.is_old && is_reached(*number))
             .map(|(_, version)| version.image.clone())
             .collect();
         images.sort();
@@ -447,25 +447,16 @@ impl Fleet {
             requests,
             ..Flow::default()
         };
-        let served = self.pods.values().flat_map(|pod| {
-            pod.shares
-                .iter()
-                .map(|(_, share)| (pod.version, *share, false))
-        });
-        let unserved = self
-            .unserved
-            .iter()
-            .map(|(_, version, share)| (*version, *share, true));
-        for (version, share, is_unserved) in served.chain(unserved) {
-            let Some(version) = self.versions.get(version) else {
+        for way in &self.ways {
+            let Some(version) = self.versions.get(way.version) else {
                 continue;
             };
-            let error_share = if is_unserved {
-                1.0
-            } else {
+            let error_share = if way.is_served {
                 version.failing.share
+            } else {
+                1.0
             };
-            let count = requests * share;
+            let count = requests * way.share;
             flow.failed += count * error_share;
             if !version.is_old {
                 flow.of_release += count;
@@ -492,15 +483,15 @@ impl Fleet {
             }
         }
         if catalogue.has(Scope::Service) {
-            for (service, version, share) in &self.unserved {
-                if let Some(version) = self.versions.get(*version)
-                    && let Some(gateway) = gateway(&mut self.gateways, service, &version.hash)
+            for way in self.ways.iter().filter(|way| !way.is_served) {
+                if let Some(version) = self.versions.get(way.version)
+                    && let Some(gateway) = gateway(&mut self.gateways, &way.service, &version.hash)
                 {
-                    gateway.waiting += requests * share;
+                    gateway.waiting += requests * way.share;
                 }
             }
         }
-        match self.model.noise {
+        match self.behaviours.noise {
             Noise::None => self.count(catalogue),
             Noise::Poisson | Noise::Binomial => {}
         }
@@ -508,21 +499,25 @@ impl Fleet {
 
     /// Counts the requests that wait for it.
     pub fn count(&mut self, catalogue: &Catalogue) {
+        let mut tally = Tally::default();
         for pod in self.pods.values_mut() {
-            if let Some(version) = self.versions.get_mut(pod.version) {
-                pod.count(self.model.noise, version, catalogue, &mut self.gateways);
+            if let Some(version) = self.versions.get(pod.version) {
+                let gateways = &mut self.gateways;
+                pod.count(&self.behaviours, version, catalogue, gateways, &mut tally);
             }
         }
         if !catalogue.has(Scope::Service) {
             return;
         }
-        let mut tally = Tally::default();
         for gateway in self.gateways.values_mut().flat_map(BTreeMap::values_mut) {
             let expected = std::mem::take(&mut gateway.waiting);
             if expected > 0.0 {
-                let count = match self.model.noise {
+                let count = match self.behaviours.noise {
                     Noise::None => expected,
-                    Noise::Poisson => gateway.dice.count(expected),
+                    Noise::Poisson => {
+                        let counts = &self.behaviours.counts;
+                        counts.draw(&mut gateway.dice.requests, expected)
+                    }
                     Noise::Binomial => whole(&mut gateway.fraction, expected),
                 };
                 tally.refuse(count, catalogue.bounds.len() + 1);
@@ -531,14 +526,30 @@ impl Fleet {
         }
     }
 
-    /// Scrapes all pods and gateways.
+    /// Writes what scrapes found to the store.
+    pub fn write(&mut self, store: &mut Store) {
+        let unwritten = &self.unwritten;
+        if unwritten.is_empty() {
+            return;
+        }
+        for pod in self.pods.values_mut() {
+            pod.account.write(store, unwritten);
+            for (_, account) in pod.by_service.values_mut() {
+                account.write(store, unwritten);
+            }
+        }
+        for gateway in self.gateways.values_mut().flat_map(BTreeMap::values_mut) {
+            gateway.account.write(store, unwritten);
+        }
+        self.unwritten.clear();
+    }
+
+    /// Scrapes all pods and gateways. What is found is in the store after [`Fleet::write`].
     pub fn scrape(&mut self, catalogue: &Catalogue, store: &mut Store, time: i64) {
         for pod in self.pods.values_mut() {
-            let error_code = self
-                .versions
-                .get(pod.version)
-                .map_or(0, |version| version.error_code);
-            pod.scrape(error_code, catalogue, store, time);
+            if let Some(version) = self.versions.get(pod.version) {
+                pod.scrape(version, catalogue, store, &self.unwritten, time);
+            }
         }
         self.pods.retain(|_, pod| pod.exists);
         if catalogue.has(Scope::Service) {
@@ -546,11 +557,17 @@ impl Fleet {
                 let identity = Identity {
                     scope: Scope::Service,
                     variables: &[&gateway.variables],
-                    pod_labels: &[],
+                    pod_labels: None,
                     error_code: gateway.error_code,
                 };
-                gateway.account.scrape(catalogue, &identity, store, time);
+                let unwritten = &self.unwritten;
+                let account = &mut gateway.account;
+                account.scrape(catalogue, &identity, store, unwritten, time);
             }
+        }
+        self.unwritten.push(time);
+        if self.unwritten.len() >= MOST_UNWRITTEN {
+            self.write(store);
         }
     }
 
@@ -573,26 +590,31 @@ impl Fleet {
 
 impl PodState {
     /// Counts the requests that wait for it, here and at the gateways that they came through.
+    /// `tally` is only room.
     fn count(
         &mut self,
-        noise: Noise,
-        version: &mut Version,
+        behaviours: &Behaviours,
+        version: &Version,
         catalogue: &Catalogue,
         gateways: &mut Gateways,
+        tally: &mut Tally,
     ) {
         let by_service = catalogue.has(Scope::PodByService);
         let by_gateway = catalogue.has(Scope::Service);
-        let mut tally = Tally::default();
         for (service, expected) in self.waiting.drain(..) {
-            let share = version.failing.share;
-            let counts = match noise {
-                Noise::None => [1.0 - share, share].map(|share| expected * share),
-                Noise::Poisson => {
-                    [1.0 - share, share].map(|share| self.dice.count(expected * share))
+            let counts = match behaviours.noise {
+                Noise::None => {
+                    let share = version.failing.share;
+                    [1.0 - share, share].map(|share| expected * share)
                 }
-                Noise::Binomial => {
-                    let all = whole(&mut self.fraction, expected);
-                    let failed = self.dice.part(all, &mut version.failing);
+                noise @ (Noise::Poisson | Noise::Binomial) => {
+                    let all = if noise == Noise::Poisson {
+                        let counts = &behaviours.counts;
+                        counts.draw(&mut self.dice.requests, expected)
+                    } else {
+                        whole(&mut self.fraction, expected)
+                    };
+                    let failed = version.failing.draw(&mut self.dice.requests, all);
                     [all - failed, failed]
                 }
             };
@@ -600,23 +622,23 @@ impl PodState {
                 if count <= 0.0 {
                     continue;
                 }
-                match noise {
+                match behaviours.noise {
                     Noise::None => tally.expect(count, &version.latency.buckets),
                     Noise::Poisson | Noise::Binomial => {
-                        self.dice.tally(count, &mut version.latency, &mut tally);
+                        self.dice.tally(count, &version.latency, tally);
                     }
                 }
-                self.account.add(outcome, &tally);
+                self.account.add(outcome, tally);
                 if by_service {
                     let (_, account) =
                         self.by_service.entry(service.clone()).or_insert_with(|| {
                             let destination = ("destination", service.as_ref().to_owned());
                             (Variables::from([destination]), Account::default())
                         });
-                    account.add(outcome, &tally);
+                    account.add(outcome, tally);
                 }
                 if by_gateway && let Some(gateway) = gateway(gateways, &service, &version.hash) {
-                    gateway.account.add(outcome, &tally);
+                    gateway.account.add(outcome, tally);
                 }
             }
         }
@@ -630,44 +652,58 @@ impl PodState {
     }
 
     /// Another service finds it: its target has other labels.
-    fn rename(&mut self, service: String, store: &mut Store, time: i64) {
-        self.account.rename(store, time);
+    fn rename(&mut self, service: String, store: &mut Store, unwritten: &[i64], time: i64) {
+        self.account.rename(store, unwritten, time);
         if let Some((_, up)) = self.up.take() {
             let _ = store.append_float_to(up, time, stale_marker());
         }
         self.variables.insert("service", service);
     }
 
-    fn scrape(&mut self, error_code: u16, catalogue: &Catalogue, store: &mut Store, time: i64) {
-        if catalogue.needs.wants("up") {
-            self.scrape_up(error_code, catalogue, store, time);
+    fn scrape(
+        &mut self,
+        version: &Version,
+        catalogue: &Catalogue,
+        store: &mut Store,
+        unwritten: &[i64],
+        time: i64,
+    ) {
+        if catalogue.wants_up {
+            self.scrape_up(version, catalogue, store, time);
         }
         if !(self.exists && self.running) {
-            self.account.end(store, time);
+            self.account.end(store, unwritten, time);
             for (_, account) in self.by_service.values_mut() {
-                account.end(store, time);
+                account.end(store, unwritten, time);
             }
             return;
         }
         let identity = Identity {
             scope: Scope::Pod,
-            variables: &[&self.variables],
-            pod_labels: &self.labels,
-            error_code,
+            variables: &[&self.variables, &version.variables],
+            pod_labels: Some(&self.pod.metadata.labels),
+            error_code: version.error_code,
         };
-        self.account.scrape(catalogue, &identity, store, time);
+        self.account
+            .scrape(catalogue, &identity, store, unwritten, time);
         for (destination, account) in self.by_service.values_mut() {
             let identity = Identity {
                 scope: Scope::PodByService,
-                variables: &[&self.variables, destination],
-                pod_labels: &self.labels,
-                error_code,
+                variables: &[&self.variables, destination, &version.variables],
+                pod_labels: Some(&self.pod.metadata.labels),
+                error_code: version.error_code,
             };
-            account.scrape(catalogue, &identity, store, time);
+            account.scrape(catalogue, &identity, store, unwritten, time);
         }
     }
 
-    fn scrape_up(&mut self, error_code: u16, catalogue: &Catalogue, store: &mut Store, time: i64) {
+    fn scrape_up(
+        &mut self,
+        version: &Version,
+        catalogue: &Catalogue,
+        store: &mut Store,
+        time: i64,
+    ) {
         if self.up.is_none() {
             let of_pods = catalogue
                 .instruments
@@ -678,9 +714,9 @@ impl PodState {
             };
             let identity = Identity {
                 scope: instrument.scope,
-                variables: &[&self.variables],
-                pod_labels: &self.labels,
-                error_code,
+                variables: &[&self.variables, &version.variables],
+                pod_labels: Some(&self.pod.metadata.labels),
+                error_code: version.error_code,
             };
             let labels = identity.labels(&[&instrument.target]);
             let labels = labels.with(METRIC_NAME, "up");
@@ -715,24 +751,11 @@ fn dice(seed: u64, what: &str) -> Dice {
     use std::hash::Hasher as _;
     let mut hasher = fnv::FnvHasher::default();
     hasher.write(what.as_bytes());
-    let stream = |number| ChaCha8Rng::seed_from_u64(mix(seed ^ hasher.finish(), number));
+    let stream = |number| Xoshiro256PlusPlus::seed_from_u64(mix(seed ^ hasher.finish(), number));
     Dice {
         requests: stream(1),
         latencies: stream(2),
     }
-}
-
-/// As Prometheus' service discovery writes label names.
-fn label_name(name: &str) -> String {
-    name.chars()
-        .map(|letter| {
-            if letter.is_ascii_alphanumeric() {
-                letter
-            } else {
-                '_'
-            }
-        })
-        .collect()
 }
 
 /// The services of the stable and of the new version.

@@ -15,7 +15,7 @@ pub(super) struct BucketShare {
 }
 
 /// How latencies are distributed over buckets.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 pub(super) struct Spread {
     /// One above another, the last one without an upper bound.
     pub buckets: Vec<BucketShare>,

@@ -11,7 +11,8 @@
 //! | `load`, `latency` | requests in a span of time; latencies in buckets |
 //! | `versions` | how each version answers, at each time |
 //! | `fleet` | pods and gateways: which part of the requests each gets |
-//! | `counting`, `binomial`, `accounts` | counts, expected or drawn; their series |
+//! | `counting`, `accounts` | counts, expected or drawn; their series |
+//! | `poisson`, `binomial`, `tables` | numbers of these distributions, looked up |
 //! | `conventions` | names of metrics and labels |
 //! | `needs` | what queries look at, and how far back |
 //! | `server` | the HTTP API's answer to a query |
@@ -26,7 +27,9 @@ mod latency;
 mod ledger;
 mod load;
 mod needs;
+mod poisson;
 mod server;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod versions;
@@ -55,6 +58,7 @@ use ledger::Ledger;
 pub use ledger::TrafficTotals;
 use load::Curve;
 use needs::{Needs, Query};
+use versions::Behaviours;
 
 const DEFAULT_SCRAPE_INTERVAL: Duration = Duration::from_secs(15);
 /// Samples are kept at least this long.
@@ -166,13 +170,15 @@ impl Telemetry {
             changes.push(0.0);
             changes.sort_by(|a, b| b.total_cmp(a));
             changes.dedup();
+            let catalogue = Catalogue::new(conventions::instruments(names), needs);
+            let behaviours = Behaviours::new(model, &catalogue.bounds);
             Traffic {
                 curve: Curve::new(&model.requests),
                 interval,
                 history: model.history.map_or(default_history, |history| history.0),
-                retention: RETENTION.max(needs.reach + interval + interval),
-                catalogue: Arc::new(Catalogue::new(conventions::instruments(names), needs)),
-                fleet: Fleet::new(model.clone(), namespace, rollout),
+                retention: RETENTION.max(catalogue.needs.reach + interval + interval),
+                catalogue: Arc::new(catalogue),
+                fleet: Fleet::new(behaviours, namespace, rollout),
                 ledger: Ledger::default(),
                 changes,
                 clock: None,
@@ -246,6 +252,7 @@ impl Telemetry {
         self.note_unused(request.metric, metric);
         if let Some(traffic) = &mut self.traffic {
             traffic.advance(request.cluster_time, &mut self.store);
+            traffic.fleet.write(&mut self.store);
         }
         let query = match self.queries.get(&metric.query) {
             Some(known) => Query::clone(known),
@@ -399,7 +406,7 @@ impl Traffic {
     fn change_behaviour(&mut self) {
         self.count();
         if let (Some(seconds), Some(clock)) = (self.changes.pop(), &self.clock) {
-            self.fleet.set_time(seconds, &self.catalogue.bounds);
+            self.fleet.set_time(seconds);
             if seconds == 0.0 {
                 self.ledger.open();
             }
@@ -417,6 +424,7 @@ impl Traffic {
         self.fleet.scrape(&self.catalogue, store, millis);
         if at >= clock.next_drop {
             clock.next_drop = at + self.retention;
+            self.fleet.write(store);
             store.drop_before(millis - self.retention.as_millis());
             self.fleet.find_series(store);
         }

@@ -566,7 +566,9 @@ fn memory_does_not_grow_with_time() {
         simulation.run_until(now, &mut NoObserver);
         let Simulation { metrics, store, .. } = &mut simulation;
         metrics.time_passes(now, &store.world);
-        let telemetry = metrics.telemetry.as_ref().expect("telemetry");
+        let telemetry = metrics.telemetry.as_mut().expect("telemetry");
+        let traffic = telemetry.traffic.as_mut().expect("traffic");
+        traffic.fleet.write(&mut telemetry.store);
         samples.push(telemetry.store.sample_count());
     }
     // 4 pods with 2 series each; kept for 2 to 4 hours.
