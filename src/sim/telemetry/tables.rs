@@ -41,18 +41,23 @@ impl<const DIGITS: usize> Tables<DIGITS> {
         table: impl Fn(u32) -> Table,
     ) -> u32 {
         let mut drawn = 0;
-        for (digit, of_digit) in self.by_digit.iter().enumerate() {
-            let shift = digit as u32 * DIGIT_BITS;
-            let value = extent >> shift & (DIGIT_VALUES - 1);
-            if value == 0 {
-                continue;
+        let (mut left, mut shift) = (extent, 0);
+        for of_digit in &self.by_digit {
+            // Most extents have one digit.
+            if left == 0 {
+                break;
             }
+            let value = left % DIGIT_VALUES;
             let of_digit =
                 of_digit.get_or_init(|| (0..DIGIT_VALUES).map(|_| OnceLock::new()).collect());
-            if let Some(of_value) = of_digit.get(value as usize) {
+            if value > 0
+                && let Some(of_value) = of_digit.get(value as usize)
+            {
                 let table = of_value.get_or_init(|| table(value << shift));
                 drawn += table.find(chance(random));
             }
+            left /= DIGIT_VALUES;
+            shift += DIGIT_BITS;
         }
         drawn
     }
