@@ -144,6 +144,7 @@ pub(super) fn write_or_print(output: Option<&Path>, text: &str) -> io::Result<()
 
 /// Options that do not matter for the result.
 const WITHOUT_EFFECT: &[&str] = &["--threads", "--output", "-o", "--color"];
+
 /// The command line as a shell would read it, without what does not matter for the result, and without
 /// these options.
 pub(super) fn own_command(without: &[&str]) -> String {

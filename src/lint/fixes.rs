@@ -20,28 +20,18 @@ pub fn fix(
     for _ in 0..MAX_ROUNDS {
         let (sources, before) = check(&present, settings);
         let fixes = wanted(&before, is_unsafe);
-        let is_worse = |files: &[(String, Vec<u8>)]| {
-            let (_, after) = check(files, settings);
+        let is_worse = |fixes: &[&[Edit]]| {
+            let (_, after) = check(&apply(&present, &sources, fixes), settings);
             after.count(Severity::Error) > before.count(Severity::Error)
                 || unreadable(&after) > unreadable(&before)
         };
-        let mut next = apply(&present, &sources, &fixes);
+        let mut good = Vec::new();
+        if !fixes.is_empty() {
+            add_harmless(&mut good, &fixes, &is_worse);
+        }
+        let next = apply(&present, &sources, &good);
         if next == present {
             break;
-        }
-        if is_worse(&next) {
-            // One by one, to leave out those that do harm.
-            let mut good: Vec<&[Edit]> = Vec::new();
-            for fix in fixes {
-                good.push(fix);
-                if is_worse(&apply(&present, &sources, &good)) {
-                    good.pop();
-                }
-            }
-            next = apply(&present, &sources, &good);
-            if next == present {
-                break;
-            }
         }
         present = next;
     }
@@ -52,6 +42,25 @@ pub fn fix(
             is_changed.then(|| String::from_utf8_lossy(&after).into_owned())
         })
         .collect()
+}
+
+/// Adds the fixes but for those that make it worse, which are found by halves: they are few.
+fn add_harmless<'f>(
+    good: &mut Vec<&'f [Edit]>,
+    fixes: &[&'f [Edit]],
+    is_worse: &impl Fn(&[&[Edit]]) -> bool,
+) {
+    let known = good.len();
+    good.extend(fixes);
+    if !is_worse(good) {
+        return;
+    }
+    good.truncate(known);
+    if fixes.len() > 1 {
+        let (first, second) = fixes.split_at(fixes.len() / 2);
+        add_harmless(good, first, is_worse);
+        add_harmless(good, second, is_worse);
+    }
 }
 
 /// Errors of reading the files.
