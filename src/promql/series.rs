@@ -431,8 +431,12 @@ impl Store {
 
     /// Where a series stands; it is made if there is none.
     fn place_of(&mut self, labels: &Labels) -> usize {
+        self.place_of_hashed(labels, labels.index_hash())
+    }
+
+    fn place_of_hashed(&mut self, labels: &Labels, hash: u64) -> usize {
         let at = self.series.len();
-        let mut place = (labels.index_hash(), 0);
+        let mut place = (hash, 0);
         loop {
             match self.index.entry(place) {
                 Entry::Vacant(vacant) => {
@@ -449,7 +453,8 @@ impl Store {
                 }
             }
         }
-        for label in labels.labels() {
+        let all = labels.labels().iter();
+        for label in all.filter(|label| label.name.starts_with("__")) {
             if &*label.name == METRIC_NAME {
                 self.postings.add_name(label, at);
             } else if is_metadata(&label.name) {
@@ -539,6 +544,22 @@ impl<'v> Check<'_, 'v> {
     }
 }
 
+/// Labels of series that come to many stores, with the hash by which these find them.
+#[derive(Clone, Debug)]
+pub(crate) struct HashedLabels {
+    labels: Labels,
+    hash: u64,
+}
+
+impl HashedLabels {
+    pub fn new(labels: Labels) -> Self {
+        Self {
+            hash: labels.index_hash(),
+            labels,
+        }
+    }
+}
+
 /// A series of a store, for appending without looking for it. Good until samples are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeriesId(usize);
@@ -554,6 +575,11 @@ impl Store {
     /// The series with these labels, made if there is none.
     pub fn series_id(&mut self, labels: &Labels) -> SeriesId {
         SeriesId(self.place_of(labels))
+    }
+
+    /// The same for labels of which the hash is known.
+    pub(crate) fn hashed_series_id(&mut self, of: &HashedLabels) -> SeriesId {
+        SeriesId(self.place_of_hashed(&of.labels, of.hash))
     }
 
     /// Makes room for so many further floats, so that their column need not grow step by step.
@@ -580,18 +606,17 @@ impl Store {
     }
 
     /// Appends floats to several series at rising times, in milliseconds since the epoch. `rows`
-    /// holds the values of one time after the other, and of each those of the series in order. A
-    /// series that has a sample of a time or a later one keeps what it has.
-    pub(crate) fn append_rows(
-        &mut self,
-        series: impl ExactSizeIterator<Item = SeriesId>,
-        times: &[i64],
-        rows: &[f64],
-    ) {
-        let width = series.len().max(1);
+    /// holds the values of one time after the other, and of each those of the series in order; none
+    /// is a staleness marker. A series that has a sample of a time or a later one keeps what it has.
+    pub(crate) fn append_rows(&mut self, series: &[SeriesId], times: &[i64], rows: &[f64]) {
+        debug_assert!(!rows.iter().any(|value| is_stale(*value)));
+        let width = series.len();
+        if width == 0 {
+            return;
+        }
         let run = regular(times);
-        let has_stale = rows.iter().any(|value| is_stale(*value));
-        for (column, SeriesId(at)) in series.enumerate() {
+        for column in 0..width {
+            let at = series.get(column).map_or(usize::MAX, |id| id.0);
             let Some((_, data)) = self.series.get_mut(at) else {
                 continue;
             };
@@ -603,7 +628,6 @@ impl Store {
                 && data.times.push_run(start, every, values.len())
             {
                 extend_tightly(&mut data.values, values);
-                data.has_stale |= has_stale;
             } else {
                 for (time, value) in times.iter().zip(values) {
                     let _ = push_float(data, 0, *time, value);

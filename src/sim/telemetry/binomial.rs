@@ -27,6 +27,7 @@ impl Part {
     }
 
     /// How many of a whole number of trials are of this share. Takes no chance where there is none.
+    #[inline]
     pub fn draw(&self, random: &mut Xoshiro256PlusPlus, trials: f64) -> f64 {
         let share = self.share;
         if share >= 1.0 {
@@ -39,11 +40,17 @@ impl Part {
             let table = |trials| table(trials, share);
             f64::from(self.tables.draw(random, trials as u32, table))
         } else {
-            match Binomial::new(trials as u64, share) {
-                Ok(binomial) => binomial.sample(random) as f64,
-                Err(_) => 0.0,
-            }
+            many(random, trials, share)
         }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn many(random: &mut Xoshiro256PlusPlus, trials: f64, share: f64) -> f64 {
+    match Binomial::new(trials as u64, share) {
+        Ok(binomial) => binomial.sample(random) as f64,
+        Err(_) => 0.0,
     }
 }
 

@@ -13,6 +13,13 @@ pub(super) enum Outcome {
     NoPod,
 }
 
+impl Outcome {
+    /// Its place in a set of outcomes.
+    pub fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
 pub(super) const OUTCOMES: [Outcome; 3] = [Outcome::Answered, Outcome::Failed, Outcome::NoPod];
 
 /// Requests so far, of one outcome.
@@ -21,7 +28,7 @@ pub(super) struct Tally {
     pub requests: f64,
     /// By latency, not cumulative, the last one above all bounds.
     pub buckets: Vec<f64>,
-    /// Of all latencies.
+    /// Of all latencies; 0 of drawn ones where nobody looks.
     pub seconds: f64,
 }
 
@@ -66,7 +73,13 @@ pub(super) struct Dice {
 
 impl Dice {
     /// Makes `tally` a number of requests with their latencies.
-    pub fn tally(&mut self, requests: f64, latency: &Spread, tally: &mut Tally) {
+    pub fn tally(
+        &mut self,
+        requests: f64,
+        latency: &Spread,
+        wants_seconds: bool,
+        tally: &mut Tally,
+    ) {
         let Spread {
             buckets,
             largest_first,
@@ -79,13 +92,17 @@ impl Dice {
             if left <= 0.0 {
                 break;
             }
+            let drawn = part.draw(&mut self.latencies, left);
             if let Some(bucket) = tally.buckets.get_mut(*at) {
-                *bucket = part.draw(&mut self.latencies, left);
-                left -= *bucket;
+                *bucket = drawn;
             }
+            left -= drawn;
         }
-        let counts = tally.buckets.iter().zip(buckets);
-        tally.seconds = counts.map(|(count, it)| *count * it.mean).sum();
+        tally.seconds = 0.0;
+        if wants_seconds {
+            let counts = tally.buckets.iter().zip(buckets);
+            tally.seconds = counts.map(|(count, it)| *count * it.mean).sum();
+        }
     }
 }
 
@@ -157,7 +174,7 @@ mod tests {
         let (mut dice, spread, mut tally) = (dice(), spread(), Tally::default());
         let requests = 150.0;
         let moments = Moments::of((0..20_000).map(|_| {
-            dice.tally(requests, &spread, &mut tally);
+            dice.tally(requests, &spread, true, &mut tally);
             assert_eq!(tally.buckets.iter().sum::<f64>(), requests);
             tally.buckets.clone()
         }));
@@ -187,7 +204,7 @@ mod tests {
         let (counts, expected_requests) = (Counts::default(), 150.0);
         let moments = Moments::of((0..20_000).map(|_| {
             let requests = counts.draw(&mut dice.requests, expected_requests);
-            dice.tally(requests, &spread, &mut tally);
+            dice.tally(requests, &spread, true, &mut tally);
             tally.buckets.clone()
         }));
         // Each bucket is Poisson distributed for itself.

@@ -17,7 +17,8 @@ use crate::sim::world::{Namespace, World};
 use crate::spec::kubernetes::Service;
 use crate::spec::rollout::Rollout;
 
-use super::accounts::{Account, Catalogue, Identity};
+use super::accounts::Account;
+use super::catalogue::{Catalogue, Identity};
 use super::conventions::{Scope, Variables};
 use super::counting::{Dice, Outcome, Tally};
 use super::versions::{Behaviours, Version};
@@ -625,7 +626,9 @@ impl PodState {
                 match behaviours.noise {
                     Noise::None => tally.expect(count, &version.latency.buckets),
                     Noise::Poisson | Noise::Binomial => {
-                        self.dice.tally(count, &version.latency, tally);
+                        let wants_seconds = catalogue.wants_seconds;
+                        let latency = &version.latency;
+                        self.dice.tally(count, latency, wants_seconds, tally);
                     }
                 }
                 self.account.add(outcome, tally);

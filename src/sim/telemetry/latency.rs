@@ -20,7 +20,7 @@ pub(super) struct Spread {
     /// One above another, the last one without an upper bound.
     pub buckets: Vec<BucketShare>,
     /// The numbers of the buckets that take requests, the largest first, each with its part of
-    /// what those before it left over.
+    /// what those before it left over: the last one takes all.
     pub largest_first: Vec<(usize, Part)>,
 }
 

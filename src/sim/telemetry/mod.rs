@@ -12,6 +12,7 @@
 //! | `versions` | how each version answers, at each time |
 //! | `fleet` | pods and gateways: which part of the requests each gets |
 //! | `counting`, `accounts` | counts, expected or drawn; their series |
+//! | `catalogue` | what is counted, and the labels of its series |
 //! | `poisson`, `binomial`, `tables` | numbers of these distributions, looked up |
 //! | `conventions` | names of metrics and labels |
 //! | `needs` | what queries look at, and how far back |
@@ -20,6 +21,7 @@
 
 mod accounts;
 mod binomial;
+mod catalogue;
 mod conventions;
 mod counting;
 mod fleet;
@@ -52,7 +54,7 @@ use super::scenario::traffic::{Convention, MetricNames};
 use super::timeline::Entry;
 use super::world::World;
 
-use accounts::Catalogue;
+use catalogue::Catalogue;
 use fleet::Fleet;
 use ledger::Ledger;
 pub use ledger::TrafficTotals;

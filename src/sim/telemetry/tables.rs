@@ -5,8 +5,7 @@ use std::sync::OnceLock;
 use rand::Rng as _;
 use rand::rngs::Xoshiro256PlusPlus;
 
-const DIGIT_BITS: u32 = 8;
-const DIGIT_VALUES: u32 = 1 << DIGIT_BITS;
+const DIGIT_BITS: u32 = u8::BITS;
 /// Parts of the greatest chance that are too small to be met in 53 bits.
 const NEGLIGIBLE: f64 = 1e-20;
 /// Bits of a random number that decide: those that the chances are exact to.
@@ -21,8 +20,11 @@ const CHANCE_BITS: u32 = 53;
 #[derive(Debug)]
 pub(super) struct Tables<const DIGITS: usize> {
     /// By digit, from the lowest, and its value.
-    by_digit: [OnceLock<Box<[OnceLock<Table>]>>; DIGITS],
+    by_digit: [OnceLock<Box<OfDigit>>; DIGITS],
 }
+
+/// By the value of a digit.
+type OfDigit = [OnceLock<Table>; 1 << DIGIT_BITS];
 
 impl<const DIGITS: usize> Default for Tables<DIGITS> {
     fn default() -> Self {
@@ -34,36 +36,51 @@ impl<const DIGITS: usize> Default for Tables<DIGITS> {
 
 impl<const DIGITS: usize> Tables<DIGITS> {
     /// Draws the number of an extent; `table` makes that of a part of it.
+    #[inline]
     pub fn draw(
         &self,
         random: &mut Xoshiro256PlusPlus,
         extent: u32,
         table: impl Fn(u32) -> Table,
     ) -> u32 {
+        // Most extents have one digit, and most tables are there.
+        match self.of_one_digit(extent) {
+            Some(table) => table.find(chance(random)),
+            None => self.draw_by_digits(random, extent, table),
+        }
+    }
+
+    #[inline]
+    fn of_one_digit(&self, extent: u32) -> Option<&Table> {
+        let tables = self.by_digit.first()?.get()?;
+        tables.get(extent as usize)?.get()
+    }
+
+    #[inline(never)]
+    fn draw_by_digits(
+        &self,
+        random: &mut Xoshiro256PlusPlus,
+        extent: u32,
+        table: impl Fn(u32) -> Table,
+    ) -> u32 {
         let mut drawn = 0;
-        let (mut left, mut shift) = (extent, 0);
-        for of_digit in &self.by_digit {
-            // Most extents have one digit.
-            if left == 0 {
-                break;
-            }
-            let value = left % DIGIT_VALUES;
-            let of_digit =
-                of_digit.get_or_init(|| (0..DIGIT_VALUES).map(|_| OnceLock::new()).collect());
-            if value > 0
-                && let Some(of_value) = of_digit.get(value as usize)
-            {
-                let table = of_value.get_or_init(|| table(value << shift));
+        for (place, tables) in (0..).zip(&self.by_digit) {
+            let shift = DIGIT_BITS * place;
+            let digit = (extent >> shift) as u8;
+            if digit > 0 {
+                let tables =
+                    tables.get_or_init(|| Box::new(std::array::from_fn(|_| OnceLock::new())));
+                let of_digit = &tables[usize::from(digit)];
+                let table = of_digit.get_or_init(|| table(u32::from(digit) << shift));
                 drawn += table.find(chance(random));
             }
-            left /= DIGIT_VALUES;
-            shift += DIGIT_BITS;
         }
         drawn
     }
 }
 
 /// A random number below [`as_chance`] of 1.
+#[inline]
 pub(super) fn chance(random: &mut Xoshiro256PlusPlus) -> u64 {
     random.next_u64() >> (u64::BITS - CHANCE_BITS)
 }
@@ -141,6 +158,7 @@ impl Table {
     }
 
     /// The number for a random one, see [`chance`].
+    #[inline]
     fn find(&self, chance: u64) -> u32 {
         let part = (chance >> self.part_bits) as usize;
         let mut at = self.starts.get(part).map_or(0, |start| usize::from(*start));
