@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::engine::Pod;
+use crate::engine::{POD_TEMPLATE_HASH_LABEL, Pod};
 use crate::providers::job::StuckPod;
 use crate::providers::{self, job};
 use crate::spec::analysis::{AnalysisRun, Measurement, Metric};
@@ -39,13 +39,14 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             )
         } else {
             let answer = self.metrics.measure(&MetricRequest {
-                namespace: &object.namespace,
-                run,
                 metric,
-                resume,
+                judged: run
+                    .metadata
+                    .labels
+                    .get(POD_TEMPLATE_HASH_LABEL)
+                    .map(String::as_str),
                 now,
                 cluster_time: self.now,
-                world: &self.store.world,
             });
             let MetricAnswer { measurement, took } = answer;
             (measurement, took.max(Duration::ZERO))

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::expr;
 use crate::providers::{self, Answer, Response, web};
-use crate::spec::analysis::{AnalysisRun, Measurement, Metric};
+use crate::spec::analysis::{Measurement, Metric};
 use crate::time::{Duration, Timestamp};
 
 use super::world::World;
@@ -32,17 +32,14 @@ impl<M: MetricSource + ?Sized> MetricSource for Box<M> {
 /// A measurement to be taken.
 #[derive(Debug, Clone, Copy)]
 pub struct MetricRequest<'a> {
-    pub namespace: &'a str,
-    pub run: &'a AnalysisRun,
     /// The metric, arguments resolved.
     pub metric: &'a Metric,
-    /// The unfinished measurement to go on with.
-    pub resume: Option<&'a Measurement>,
+    /// Pod template hash of the version that the run judges; none where the run does not say it.
+    pub judged: Option<&'a str>,
     /// On the controller's clock.
     pub now: Timestamp,
     /// On everybody else's.
     pub cluster_time: Timestamp,
-    pub world: &'a World,
 }
 
 /// A measurement and how long it took.

@@ -161,11 +161,12 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
         self.wrote(Some(written), observer);
     }
 
+    /// The same whatever a run's own seed is, so that runs can have in common what names its pods.
     fn free_pod_name(&self, namespace: &str, set: &str, stem: &str, ordinal: u64) -> String {
         use std::hash::Hasher as _;
         let mut hasher = fnv::FnvHasher::default();
         hasher.write(stem.as_bytes());
-        let seed = self.settings.seed ^ hasher.finish();
+        let seed = self.store.seed() ^ hasher.finish();
         let taken = self.store.world.observed(namespace);
         (0u64..)
             .map(|attempt| {

@@ -81,6 +81,11 @@ impl Store {
         }
     }
 
+    /// What names and uids are made of.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The namespace, made where it is missing.
     pub fn namespace_mut(&mut self, name: &str) -> &mut Namespace {
         let templates = &self.cluster_templates;

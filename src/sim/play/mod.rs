@@ -2,11 +2,13 @@
 //!
 //! | file | job |
 //! |---|---|
+//! | `courses` | what runs with the same answers have in common |
 //! | `player` | the first deployment, the course of time, when nothing goes on any more |
 //! | `events` | the release and what else a scenario lets happen |
 //! | `expectations` | whether what is expected came |
 //! | `outcome` | what came of it, in sums and in a word |
 
+mod courses;
 mod events;
 mod expectations;
 mod outcome;
@@ -16,8 +18,12 @@ use serde_json::Value;
 
 use crate::promql::Store;
 
+use courses::{Courses, Ending, Followed};
+
 use super::recording::Recording;
 use super::scenario::Scenario;
+use super::simulation::Simulation;
+pub(super) use courses::Track;
 pub use expectations::Check;
 pub use outcome::{Outcome, Play, Row, TimeAtShare, Totals, Verdict};
 pub(super) use player::{Player, is_refused, waits_for_people};
@@ -104,11 +110,13 @@ pub fn play_recorded(
 /// A scenario and objects that are at rest before the release, to be played with many seeds.
 ///
 /// What does not depend on chance is done once: objects are read and applied, the first version is
-/// deployed, queries are looked through. Playing it leaves it as it is, so threads may share it.
-#[derive(Debug, Clone)]
+/// deployed, queries are looked through; and what follows from the same answers of metrics is not done
+/// again. Threads may share it: what comes of a seed does not depend on what was played before.
+#[derive(Debug)]
 pub struct Prepared {
     scenario: Scenario,
     player: Player,
+    courses: Option<Courses>,
 }
 
 impl Prepared {
@@ -120,6 +128,7 @@ impl Prepared {
         Ok(Self {
             scenario: scenario.clone(),
             player: Player::new(objects, scenario, traces, None)?,
+            courses: Courses::of(scenario),
         })
     }
 
@@ -130,24 +139,27 @@ impl Prepared {
 
     /// The same end as that of [`Prepared::play`], in less time, without the story.
     pub fn outcome(&self, seed: u64) -> Row {
-        let mut player = self.player.clone();
-        player.recorder.tells = false;
-        let Play {
-            namespace: _,
-            rollout: _,
-            seed: _,
-            timeline: _,
-            outcome,
-            totals,
-            samples: _,
-            checks: _,
-            notes: _,
-            explanations: _,
-        } = player.play(&self.scenario, seed).0;
-        Row {
-            seed,
-            outcome,
-            totals,
+        let Some(courses) = &self.courses else {
+            return self.player.clone().end(&self.scenario, seed).0.row;
+        };
+        let mut metrics = self.player.simulation.metrics.clone();
+        let Simulation { now, store, .. } = &self.player.simulation;
+        metrics.start(seed, *now, &store.world);
+        match courses.follow(&mut metrics) {
+            Followed::Ended(Ending { at, mut row }) => {
+                row.seed = seed;
+                row.totals.traffic = metrics.traffic_totals(at);
+                row
+            }
+            Followed::Left(track) => {
+                metrics.track = Some(track);
+                let mut player = self.player.clone();
+                player.simulation.metrics = metrics;
+                let (ending, track) = player.end(&self.scenario, seed);
+                let row = ending.row.clone();
+                courses.learn(track, ending);
+                row
+            }
         }
     }
 }

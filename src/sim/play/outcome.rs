@@ -198,7 +198,7 @@ impl Player {
 
     pub(super) fn traffic_totals(&mut self) -> Option<TrafficTotals> {
         let now = self.simulation.now();
-        self.simulation.metrics.telemetry.as_mut()?.totals(now)
+        self.simulation.metrics.traffic_totals(now)
     }
 
     pub fn verdict(&self, rollout: &Rollout) -> Verdict {

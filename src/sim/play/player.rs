@@ -12,8 +12,9 @@ use crate::spec::rollout_status::{
 };
 use crate::time::{Duration, Timestamp};
 
+use super::courses::{Ending, Track};
 use super::expectations::Check;
-use super::outcome::Play;
+use super::outcome::{Play, Row};
 use super::{choose_rollout, namespace_of, text};
 use crate::sim::chance::{Mishaps, RandomPodLives};
 use crate::sim::command::Command;
@@ -130,6 +131,33 @@ impl Player {
         (self.finish(seed, checks), lines.unwrap_or_default())
     }
 
+    /// How it ends, and what other runs can know of it; without the story.
+    pub(super) fn end(mut self, scenario: &Scenario, seed: u64) -> (Ending, Track) {
+        self.recorder.tells = false;
+        self.start_traffic(seed);
+        let checks = self.run(scenario);
+        let track = self.simulation.metrics.track.take();
+        let at = self.simulation.now();
+        let Play {
+            namespace: _,
+            rollout: _,
+            seed: _,
+            timeline: _,
+            outcome,
+            totals,
+            samples: _,
+            checks: _,
+            notes: _,
+            explanations: _,
+        } = self.finish(seed, checks);
+        let row = Row {
+            seed,
+            outcome,
+            totals,
+        };
+        (Ending { at, row }, track.unwrap_or_default())
+    }
+
     fn set_up(&mut self, objects: &[Value]) -> Result<(), String> {
         // What others refer to comes first, as a careful user would apply it.
         let order = |object: &&Value| match text(object, "/kind") {
@@ -167,15 +195,19 @@ impl Player {
     /// Lets requests come, drawn with this seed, for as long as they should have come before the
     /// release; then everything is recorded.
     pub fn start_traffic(&mut self, seed: u64) {
-        self.simulation.settings.seed = seed;
-        self.simulation.metrics.start(seed);
-        self.simulation.pod_model.start_trouble();
-        let started = self.simulation.now();
-        let mut whole = started;
-        if let Some(telemetry) = &mut self.simulation.metrics.telemetry {
-            whole = started + telemetry.history();
-            telemetry.start(seed, started, whole, &self.simulation.store.world);
+        let Simulation {
+            now,
+            metrics,
+            store,
+            ..
+        } = &mut self.simulation;
+        let whole = *now + metrics.history();
+        // Who followed known courses has started them.
+        if metrics.track.is_none() {
+            metrics.start(seed, *now, &store.world);
         }
+        self.simulation.settings.seed = seed;
+        self.simulation.pod_model.start_trouble();
         self.simulation.run_until(whole, &mut self.recorder);
         self.origin = whole;
         self.last_key_at = whole;

@@ -1,20 +1,21 @@
 //! Metric answers of a scenario.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::engine::POD_TEMPLATE_HASH_LABEL;
 use crate::providers::web;
 use crate::sim::chance::{Mishap, Mishaps};
 use crate::sim::explore::Chosen;
 use crate::sim::metrics::{
     MetricAnswer, MetricRequest, MetricSource, ScriptKey, ScriptedMetrics, answer,
 };
-use crate::sim::telemetry::Telemetry;
+use crate::sim::play::Track;
+use crate::sim::telemetry::{Scene, Telemetry, TrafficTotals};
 use crate::sim::world::World;
 use crate::spec::analysis::{AnalysisPhase, Metric};
-use crate::time::Timestamp;
+use crate::time::{Duration, Timestamp};
 
 use super::MetricScript;
 
@@ -30,7 +31,7 @@ pub(in crate::sim) struct ScenarioMetrics {
     release: ScriptedMetrics,
     others: ScriptedMetrics,
     scripted: Vec<String>,
-    /// Hash of the version before the release; any other is the release.
+    /// Hash of the version before the release; any other is the release. None before the release.
     old_hash: Option<String>,
     /// Values that the metrics' conditions judge in this way, where one was found.
     examples: BTreeMap<(String, AnalysisPhase), Option<Value>>,
@@ -39,6 +40,8 @@ pub(in crate::sim) struct ScenarioMetrics {
     pub(in crate::sim) telemetry: Option<Telemetry>,
     /// Answers that somebody chooses; none where nobody does.
     pub(in crate::sim) chosen: Option<Chosen>,
+    /// What is noted for runs that get the same answers; none where nobody wants to know.
+    pub(in crate::sim) track: Option<Track>,
 }
 
 impl ScenarioMetrics {
@@ -70,24 +73,47 @@ impl ScenarioMetrics {
             mishaps,
             telemetry,
             chosen: None,
+            track: None,
         }
     }
 
-    /// From now on measurements may have mishaps, drawn with this seed.
-    pub(in crate::sim) fn start(&mut self, seed: u64) {
+    /// Lets requests come and measurements have mishaps from `now` on, drawn with this seed; the release
+    /// will be when the history is over.
+    pub(in crate::sim) fn start(&mut self, seed: u64, now: Timestamp, world: &World) {
         self.mishaps.start(seed);
+        self.old_hash = world
+            .rollout(&self.namespace, &self.rollout)
+            .map(|rollout| rollout.status.stable_rs.clone());
+        if let Some(telemetry) = &mut self.telemetry {
+            telemetry.start(seed, now, now + telemetry.history(), world);
+        }
+    }
+
+    /// How long requests come before the release.
+    pub(in crate::sim) fn history(&self) -> Duration {
+        (self.telemetry.as_ref()).map_or(Duration::ZERO, Telemetry::history)
+    }
+
+    /// How many requests there have been since the release; none without traffic.
+    pub(in crate::sim) fn traffic_totals(&mut self, now: Timestamp) -> Option<TrafficTotals> {
+        self.telemetry.as_mut()?.totals(now)
+    }
+
+    /// Tells that requests go this way from `now` on.
+    pub(in crate::sim) fn change_scene(&mut self, now: Timestamp, scene: &Arc<Scene>) {
+        if let Some(telemetry) = &mut self.telemetry {
+            telemetry.change_scene(now, Arc::clone(scene));
+        }
+    }
+
+    /// Whether what happens has happened to these metrics before.
+    fn follows_known(&self) -> bool {
+        self.track.as_ref().is_some_and(Track::is_known)
     }
 
     /// Whether the run judges another version than the one that was there first.
-    fn judges_release(&mut self, request: &MetricRequest<'_>) -> bool {
-        let label = request.run.metadata.labels.get(POD_TEMPLATE_HASH_LABEL);
-        if self.old_hash.is_none() {
-            self.old_hash = request
-                .world
-                .rollout(&self.namespace, &self.rollout)
-                .map(|rollout| rollout.status.stable_rs.clone());
-        }
-        label != self.old_hash.as_ref()
+    fn judges_release(&self, request: &MetricRequest<'_>) -> bool {
+        request.judged != self.old_hash.as_deref()
     }
 
     /// The first of some plausible answers that the metric's conditions judge in this way.
@@ -123,8 +149,15 @@ impl ScenarioMetrics {
 
 impl MetricSource for ScenarioMetrics {
     fn measure(&mut self, request: &MetricRequest<'_>) -> MetricAnswer {
+        if let Some(known) = self.track.as_mut().and_then(Track::known_answer) {
+            return known;
+        }
         let Some(mut chosen) = self.chosen.take() else {
-            return self.measure_by_scenario(request);
+            let answer = self.measure_by_scenario(request);
+            if let Some(track) = &mut self.track {
+                track.note_answer(request, &answer);
+            }
+            return answer;
         };
         let answer = chosen.measure(request).unwrap_or_else(|| {
             let answer = self.measure_by_scenario(request);
@@ -136,8 +169,15 @@ impl MetricSource for ScenarioMetrics {
     }
 
     fn time_passes(&mut self, now: Timestamp, world: &World) {
-        if let Some(telemetry) = &mut self.telemetry {
-            telemetry.time_passes(now, world);
+        let follows_known = self.follows_known();
+        let Some(telemetry) = &mut self.telemetry else {
+            return;
+        };
+        if follows_known {
+            return telemetry.keep_up(world);
+        }
+        if let (Some(scene), Some(track)) = (telemetry.time_passes(now, world), &mut self.track) {
+            track.note_scene(now, scene);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand::SeedableRng as _;
 use rand::rngs::Xoshiro256PlusPlus;
 
-use crate::engine::{POD_TEMPLATE_HASH_LABEL, Pod, ReplicaSet, Split};
+use crate::engine::Pod;
 use crate::promql::labels::Labels;
 use crate::promql::labels::METRIC_NAME;
 use crate::promql::series::{SeriesId, Store, stale_marker};
@@ -14,13 +14,13 @@ use crate::sim::scenario::traffic::Noise;
 use crate::sim::store::mix;
 use crate::sim::traffic::destinations;
 use crate::sim::world::{Namespace, World};
-use crate::spec::kubernetes::Service;
 use crate::spec::rollout::Rollout;
 
 use super::accounts::Account;
 use super::catalogue::{Catalogue, Identity};
 use super::conventions::{Scope, Variables};
 use super::counting::{Dice, Outcome, Tally};
+use super::scene::{Known, NewGateway, Place, Scene, ScenePod, Surroundings, changed_pods};
 use super::versions::{Behaviours, Version};
 
 /// Requests of a span of time, as expected.
@@ -45,80 +45,6 @@ impl std::ops::AddAssign for Flow {
     }
 }
 
-/// What the requests' way depends on; while it stays the same, nothing has to be looked at again.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Surroundings {
-    pods: Vec<Arc<Pod>>,
-    sets: Vec<Arc<ReplicaSet>>,
-    services: Vec<Arc<Service>>,
-    table: Option<Split>,
-    stable_hash: String,
-    /// The services of the stable and of the new version.
-    own_services: [String; 2],
-}
-
-impl Surroundings {
-    fn of(place: &Namespace, rollout: &Rollout) -> Self {
-        let observed = &place.observed;
-        Self {
-            pods: observed.pods.values().cloned().collect(),
-            sets: observed.replica_sets.values().cloned().collect(),
-            services: observed.services.values().cloned().collect(),
-            table: place
-                .traffic
-                .get(&rollout.metadata.name)
-                .and_then(|traffic| traffic.effective.clone()),
-            stable_hash: rollout.status.stable_rs.clone(),
-            own_services: services_of(rollout).map(str::to_owned),
-        }
-    }
-
-    /// Whether the services of pods that stay the same do too.
-    fn has_services_of(&self, other: &Self) -> bool {
-        same(&self.services, other.services.iter())
-            && self.stable_hash == other.stable_hash
-            && self.own_services == other.own_services
-    }
-
-    fn is_of(&self, place: &Namespace, rollout: &Rollout) -> bool {
-        let observed = &place.observed;
-        let table = place
-            .traffic
-            .get(&rollout.metadata.name)
-            .and_then(|traffic| traffic.effective.as_ref());
-        same(&self.pods, observed.pods.values())
-            && same(&self.sets, observed.replica_sets.values())
-            && same(&self.services, observed.services.values())
-            && self.table.as_ref() == table
-            && self.stable_hash == rollout.status.stable_rs
-    }
-}
-
-fn same<'a, T: 'a>(known: &[Arc<T>], present: impl ExactSizeIterator<Item = &'a Arc<T>>) -> bool {
-    known.len() == present.len()
-        && known
-            .iter()
-            .zip(present)
-            .all(|(known, present)| Arc::ptr_eq(known, present))
-}
-
-/// Pods that are not among those known, both in the order of their names.
-fn changed_pods(known: &[Arc<Pod>], present: &[Arc<Pod>]) -> Vec<Arc<Pod>> {
-    let mut known = known.iter().peekable();
-    let is_new = |pod: &&Arc<Pod>| {
-        // Mostly all are the same.
-        if known.next_if(|old| Arc::ptr_eq(old, pod)).is_some() {
-            return false;
-        }
-        while known
-            .next_if(|old| old.metadata.name < pod.metadata.name)
-            .is_some()
-        {}
-        known.next_if(|old| Arc::ptr_eq(old, pod)).is_none()
-    };
-    present.iter().filter(is_new).cloned().collect()
-}
-
 /// All that counts requests.
 #[derive(Debug, Clone)]
 pub(super) struct Fleet {
@@ -128,7 +54,10 @@ pub(super) struct Fleet {
     seed: u64,
     /// Hash of the version before the release.
     old_hash: String,
+    /// What was there when it was last looked at.
     surroundings: Surroundings,
+    /// What is seen of that.
+    scene: Arc<Scene>,
     /// In the order they came.
     versions: Vec<Version>,
     /// By uid.
@@ -199,6 +128,7 @@ impl Fleet {
             seed: 0,
             old_hash: String::new(),
             surroundings: Surroundings::default(),
+            scene: Arc::default(),
             versions: Vec::new(),
             pods: BTreeMap::new(),
             gateways: BTreeMap::new(),
@@ -216,12 +146,43 @@ impl Fleet {
         }
     }
 
-    /// Whether [`Fleet::observe`] would find anything new.
+    /// Whether [`Fleet::look`] would find anything new.
     pub fn is_up_to_date(&self, world: &World) -> bool {
         match self.place(world) {
             Some((place, rollout)) => self.surroundings.is_of(place, rollout),
             None => true,
         }
+    }
+
+    /// Takes what is to be seen as known, without looking.
+    pub fn keep_up(&mut self, world: &World) {
+        if let Some((place, rollout)) = self.place(world) {
+            self.surroundings = Surroundings::of(place, rollout);
+        }
+    }
+
+    /// Looks at pods, services and weights; none where the rollout is not there.
+    pub fn look(&mut self, world: &World) -> Option<Scene> {
+        let (place, rollout) = self.place(world)?;
+        let present = Surroundings::of(place, rollout);
+        let known = Known {
+            surroundings: &self.surroundings,
+            scene: &self.scene,
+            versions: &self.versions,
+            has_gateway: &|service, hash| {
+                let of_service = self.gateways.get(service);
+                of_service.is_some_and(|known| known.contains_key(hash))
+            },
+        };
+        let ways = destinations(world, &self.namespace, &self.rollout);
+        let place = Place {
+            namespace: &self.namespace,
+            objects: place,
+            rollout,
+        };
+        let scene = Scene::new(place, &present, &ways, &known);
+        self.surroundings = present;
+        Some(scene)
     }
 
     fn place<'w>(&self, world: &'w World) -> Option<(&'w Namespace, &'w Rollout)> {
@@ -230,182 +191,136 @@ impl Fleet {
         Some((place, rollout))
     }
 
-    /// Looks at pods, services and weights. All requests so far must have been received.
-    pub fn observe(
+    /// From now on, in seconds since the release, requests go as this scene has it. All so far must
+    /// have been received.
+    pub fn enter(
         &mut self,
-        world: &World,
+        scene: Arc<Scene>,
         seconds: f64,
         catalogue: &Catalogue,
         store: &mut Store,
         time: i64,
     ) {
-        let Some((place, rollout)) = self.place(world) else {
-            return;
-        };
-        let present = Surroundings::of(place, rollout);
-        let has_new = self.observe_versions(place, rollout, seconds);
-        let known = if has_new || !present.has_services_of(&self.surroundings) {
-            &[]
-        } else {
-            self.surroundings.pods.as_slice()
-        };
-        let changed = changed_pods(known, &present.pods);
-        for gone in changed_pods(&present.pods, &self.surroundings.pods) {
-            if let Some(state) = self.pods.get_mut(&gone.metadata.uid) {
+        for set in &scene.new_sets {
+            let is_old = set.hash() == self.old_hash;
+            let behaviours = &self.behaviours;
+            let rollout = (self.namespace.as_str(), self.rollout.as_str());
+            let version = Version::new(behaviours, set, is_old, rollout, seconds);
+            self.versions.push(version);
+        }
+        let before = std::mem::replace(&mut self.scene, Arc::clone(&scene));
+        for gone in changed_pods(&scene.pods, &before.pods) {
+            if let Some(state) = self.pods.get_mut(&gone.pod.metadata.uid) {
                 state.exists = false;
             }
         }
-        self.observe_pods(&changed, (place, rollout), catalogue, store, time);
-        self.surroundings = present;
+        // Pods of a version that was not known before were passed over.
+        let known = if scene.new_sets.is_empty() {
+            before.pods.as_slice()
+        } else {
+            &[]
+        };
+        for seen in changed_pods(known, &scene.pods) {
+            self.observe_pod(seen, catalogue, store, time);
+        }
         self.ways.clear();
         for pod in self.pods.values_mut() {
             pod.shares.clear();
         }
-        for destination in destinations(world, &self.namespace, &self.rollout) {
-            let is_its = |version: &Version| version.hash == destination.hash;
+        for way in &scene.ways {
+            let is_its = |version: &Version| version.hash == *way.hash;
             let Some(number) = self.versions.iter().position(is_its) else {
                 continue;
-            };
-            let service: Arc<str> = match (destination.service, self.versions.get(number)) {
-                ("", Some(version)) => addressed_service(place, rollout, version).into(),
-                (known, _) => known.into(),
             };
             let ready = |pod: &&mut PodState| pod.exists && pod.running && pod.version == number;
             let count = self.pods.values_mut().filter(ready).count();
             for pod in self.pods.values_mut().filter(ready) {
-                let share = destination.share / count as f64;
-                pod.shares.push((service.clone(), share));
+                let share = way.share / count as f64;
+                pod.shares.push((way.service.clone(), share));
             }
-            self.ensure_gateway(place, rollout, &service, number);
+            if let Some(new) = &way.new_gateway {
+                self.add_gateway(&way.service, number, new);
+            }
             self.ways.push(Way {
-                service,
+                service: way.service.clone(),
                 version: number,
-                share: destination.share,
+                share: way.share,
                 is_served: count > 0,
             });
         }
     }
 
-    /// Whether there is a new one.
-    fn observe_versions(&mut self, place: &Namespace, rollout: &Rollout, seconds: f64) -> bool {
-        let before = self.versions.len();
-        for set in place.observed.replica_sets.values() {
-            let owned = set.metadata.controller().is_some_and(|owner| {
-                (owner.kind == "Rollout" && owner.name == rollout.metadata.name)
-                    || owner.kind == "Experiment"
-            });
-            let known = |set: &ReplicaSet| self.versions.iter().any(|it| it.hash == set.hash());
-            if owned && !known(set) {
-                let is_old = set.hash() == self.old_hash;
-                let behaviours = &self.behaviours;
-                let rollout = (self.namespace.as_str(), self.rollout.as_str());
-                let version = Version::new(behaviours, set, is_old, rollout, seconds);
-                self.versions.push(version);
-            }
-        }
-        self.versions.len() > before
-    }
-
-    fn observe_pods(
+    fn observe_pod(
         &mut self,
-        pods: &[Arc<Pod>],
-        (place, rollout): (&Namespace, &Rollout),
+        seen: &ScenePod,
         catalogue: &Catalogue,
         store: &mut Store,
         time: i64,
     ) {
-        for pod in pods {
-            let labels = &pod.metadata.labels;
-            let Some(hash) = labels.get(POD_TEMPLATE_HASH_LABEL) else {
-                continue;
+        let ScenePod { pod, hash, service } = seen;
+        let mut versions = self.versions.iter().enumerate();
+        let Some((number, version)) = versions.find(|(_, version)| version.hash == **hash) else {
+            return;
+        };
+        let uid = &pod.metadata.uid;
+        if !self.pods.contains_key(uid) {
+            let name = &pod.metadata.name;
+            let state = PodState {
+                version: number,
+                exists: true,
+                running: false,
+                variables: Variables::from([
+                    ("pod", name.clone()),
+                    ("instance", format!("{name}:{}", version.container_port)),
+                    ("service", service.as_ref().to_owned()),
+                ]),
+                pod: Arc::clone(pod),
+                shares: Vec::new(),
+                waiting: Vec::new(),
+                account: Account::default(),
+                by_service: BTreeMap::new(),
+                up: None,
+                dice: dice(self.seed, &format!("{}/{name}", self.namespace)),
+                fraction: 0.0,
             };
-            let Some((number, version)) =
-                (self.versions.iter().enumerate()).find(|(_, version)| version.hash == *hash)
-            else {
-                continue;
-            };
-            let service = monitored_service(place, rollout, pod, hash);
-            let state = self
-                .pods
-                .entry(pod.metadata.uid.clone())
-                .or_insert_with(|| {
-                    let name = &pod.metadata.name;
-                    PodState {
-                        version: number,
-                        exists: true,
-                        running: false,
-                        variables: Variables::from([
-                            ("pod", name.clone()),
-                            ("instance", format!("{name}:{}", version.container_port)),
-                            ("service", service.clone()),
-                        ]),
-                        pod: Arc::clone(pod),
-                        shares: Vec::new(),
-                        waiting: Vec::new(),
-                        account: Account::default(),
-                        by_service: BTreeMap::new(),
-                        up: None,
-                        dice: dice(self.seed, &format!("{}/{name}", self.namespace)),
-                        fraction: 0.0,
-                    }
-                });
-            state.exists = true;
-            let running = pod.ready_since.is_some();
-            if state.running && !running {
-                let (gateways, mut tally) = (&mut self.gateways, Tally::default());
-                state.count(&self.behaviours, version, catalogue, gateways, &mut tally);
-                state.restart();
-            }
-            state.running = running;
-            if state.variables.get("service") != Some(&service) {
-                state.rename(service, store, &self.unwritten, time);
-            }
+            self.pods.insert(uid.clone(), state);
+        }
+        let Some(state) = self.pods.get_mut(uid) else {
+            return;
+        };
+        state.exists = true;
+        let running = pod.ready_since.is_some();
+        if state.running && !running {
+            let (gateways, mut tally) = (&mut self.gateways, Tally::default());
+            state.count(&self.behaviours, version, catalogue, gateways, &mut tally);
+            state.restart();
+        }
+        state.running = running;
+        if state.variables.get("service").map(String::as_str) != Some(service) {
+            state.rename(service, store, &self.unwritten, time);
         }
     }
 
-    fn ensure_gateway(
-        &mut self,
-        place: &Namespace,
-        rollout: &Rollout,
-        name: &Arc<str>,
-        version: usize,
-    ) {
-        let service: &str = name;
+    fn add_gateway(&mut self, service: &Arc<str>, version: usize, new: &NewGateway) {
         let Some(version) = self.versions.get(version) else {
             return;
         };
         let hash = version.hash.as_str();
-        let known = self.gateways.get(service);
-        if known.is_some_and(|known| known.contains_key(hash)) {
-            return;
-        }
-        let port = place
-            .observed
-            .services
-            .get(service)
-            .and_then(|service| service.spec.ports.first())
-            .map_or(80, |port| port.port);
-        let [primary, canary] = services_of(rollout);
-        let primary = if primary.is_empty() { service } else { primary };
-        let upstream = if service == canary && service != primary {
-            format!("{}-{service}-{port}", self.namespace)
-        } else {
-            String::new()
-        };
-        let ingress = ingress_name(rollout);
-        let host = place
-            .observed
-            .other("networking.k8s.io/v1", "Ingress", &ingress)
-            .and_then(|ingress| ingress.pointer("/spec/rules/0/host")?.as_str())
-            .unwrap_or_default();
+        let NewGateway {
+            port,
+            primary,
+            canary_upstream,
+            ingress,
+            host,
+        } = new.clone();
         let gateway = Gateway {
             variables: version.gateway_variables([
-                ("destination", service.to_owned()),
+                ("destination", service.as_ref().to_owned()),
                 ("port", port.to_string()),
-                ("primary", primary.to_owned()),
-                ("canary_upstream", upstream),
+                ("primary", primary),
+                ("canary_upstream", canary_upstream),
                 ("ingress", ingress),
-                ("host", host.to_owned()),
+                ("host", host),
             ]),
             error_code: version.error_code,
             waiting: 0.0,
@@ -413,7 +328,7 @@ impl Fleet {
             dice: dice(self.seed, &format!("{}/{service}/{hash}", self.namespace)),
             fraction: 0.0,
         };
-        let of_service = self.gateways.entry(name.clone()).or_default();
+        let of_service = self.gateways.entry(service.clone()).or_default();
         of_service.insert(hash.to_owned(), gateway);
     }
 
@@ -655,12 +570,12 @@ impl PodState {
     }
 
     /// Another service finds it: its target has other labels.
-    fn rename(&mut self, service: String, store: &mut Store, unwritten: &[i64], time: i64) {
+    fn rename(&mut self, service: &str, store: &mut Store, unwritten: &[i64], time: i64) {
         self.account.rename(store, unwritten, time);
         if let Some((_, up)) = self.up.take() {
             let _ = store.append_float_to(up, time, stale_marker());
         }
-        self.variables.insert("service", service);
+        self.variables.insert("service", service.to_owned());
     }
 
     fn scrape(
@@ -759,104 +674,4 @@ fn dice(seed: u64, what: &str) -> Dice {
         requests: stream(1),
         latencies: stream(2),
     }
-}
-
-/// The services of the stable and of the new version.
-fn services_of(rollout: &Rollout) -> [&str; 2] {
-    let strategy = &rollout.spec.strategy;
-    if let Some(canary) = &strategy.canary {
-        [&canary.stable_service, &canary.canary_service]
-    } else if let Some(blue_green) = &strategy.blue_green {
-        [&blue_green.active_service, &blue_green.preview_service]
-    } else {
-        ["", ""]
-    }
-}
-
-fn selects(service: &Service, pod: &Pod) -> bool {
-    let selector = &service.spec.selector;
-    !selector.is_empty()
-        && selector
-            .iter()
-            .all(|(name, value)| pod.metadata.labels.get(name) == Some(value))
-}
-
-/// The service by which a monitor finds the pod: the one of its version, else any.
-fn monitored_service(place: &Namespace, rollout: &Rollout, pod: &Pod, hash: &str) -> String {
-    let [stable, canary] = services_of(rollout);
-    let first = if hash == rollout.status.stable_rs {
-        [stable, canary]
-    } else {
-        [canary, stable]
-    };
-    let services = &place.observed.services;
-    let own = first.into_iter().find(|name| {
-        services
-            .get(*name)
-            .is_some_and(|service| selects(service, pod))
-    });
-    own.or_else(|| {
-        let any = services.iter().find(|(_, service)| selects(service, pod));
-        any.map(|(name, _)| name.as_str())
-    })
-    .unwrap_or_default()
-    .to_owned()
-}
-
-/// The service that clients address where the weights name none: the host of the virtual service,
-/// else a service for all versions, else the stable one.
-fn addressed_service(place: &Namespace, rollout: &Rollout, version: &Version) -> String {
-    let routing = rollout
-        .spec
-        .strategy
-        .canary
-        .as_ref()
-        .and_then(|canary| canary.traffic_routing.as_ref());
-    let virtual_service = routing
-        .and_then(|routing| routing.istio.as_ref())
-        .and_then(|istio| {
-            let several = istio.virtual_services.iter().flatten();
-            istio.virtual_service.iter().chain(several).next()
-        });
-    let host = virtual_service.and_then(|named| {
-        let name = named.name.rsplit('/').next().unwrap_or(&named.name);
-        place
-            .observed
-            .other("networking.istio.io/v1", "VirtualService", name)?
-            .pointer("/spec/http/0/route/0/destination/host")?
-            .as_str()
-    });
-    if let Some(host) = host {
-        return host.split('.').next().unwrap_or(host).to_owned();
-    }
-    let [stable, _] = services_of(rollout);
-    let of_all = place.observed.services.iter().find(|(_, service)| {
-        let selector = &service.spec.selector;
-        !selector.contains_key(POD_TEMPLATE_HASH_LABEL)
-            && place.observed.pods.values().any(|pod| {
-                selects(service, pod) && pod.metadata.labels.contains_key(POD_TEMPLATE_HASH_LABEL)
-            })
-    });
-    match of_all {
-        Some((name, _)) => name.clone(),
-        None if !stable.is_empty() => stable.to_owned(),
-        None => version.app.clone(),
-    }
-}
-
-fn ingress_name(rollout: &Rollout) -> String {
-    let nginx = rollout
-        .spec
-        .strategy
-        .canary
-        .as_ref()
-        .and_then(|canary| canary.traffic_routing.as_ref()?.nginx.as_ref());
-    let first = nginx.and_then(|nginx| {
-        let several = nginx.stable_ingresses.iter().flatten();
-        [&nginx.stable_ingress]
-            .into_iter()
-            .chain(several)
-            .find(|name| !name.is_empty())
-    });
-    first.unwrap_or(&rollout.metadata.name).clone()
 }

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `load`, `latency` | requests in a span of time; latencies in buckets |
 //! | `versions` | how each version answers, at each time |
+//! | `scene` | which way requests go: pods, services, weights |
 //! | `fleet` | pods and gateways: which part of the requests each gets |
 //! | `counting`, `accounts` | counts, expected or drawn; their series |
 //! | `catalogue` | what is counted, and the labels of its series |
@@ -30,6 +31,7 @@ mod ledger;
 mod load;
 mod needs;
 mod poisson;
+mod scene;
 mod server;
 mod tables;
 #[cfg(test)]
@@ -60,6 +62,7 @@ use ledger::Ledger;
 pub use ledger::TrafficTotals;
 use load::Curve;
 use needs::{Needs, Query};
+pub(super) use scene::Scene;
 use versions::Behaviours;
 
 const DEFAULT_SCRAPE_INTERVAL: Duration = Duration::from_secs(15);
@@ -109,17 +112,26 @@ struct Traffic {
 struct Clock {
     /// The release.
     origin: Timestamp,
-    /// Up to when requests have been taken into account.
+    /// Up to when it is known what happens.
     now: Timestamp,
+    /// Up to when requests were given to pods.
+    received: Timestamp,
     next_scrape: Timestamp,
     next_drop: Timestamp,
-    /// Requests that have come since they were last given to pods.
-    pending: f64,
 }
 
 impl Clock {
     fn seconds(&self, at: Timestamp) -> f64 {
         at.since(self.origin).as_secs_f64()
+    }
+
+    /// Requests that have come since they were last given to pods.
+    fn pending(&self, curve: &Curve) -> f64 {
+        if self.now > self.received {
+            curve.requests(self.seconds(self.received), self.seconds(self.now))
+        } else {
+            0.0
+        }
     }
 }
 
@@ -215,22 +227,44 @@ impl Telemetry {
             traffic.clock = Some(Clock {
                 origin,
                 now,
+                received: now,
                 next_scrape: now,
                 next_drop: now + traffic.retention + traffic.retention,
-                pending: 0.0,
             });
             traffic.fleet.start(seed, world);
-            traffic.observe(world, &mut self.store);
+            if let Some(scene) = traffic.fleet.look(world) {
+                traffic.enter(Arc::new(scene), &mut self.store);
+            }
         }
     }
 
-    /// Tells that the world stays as it is from `now` until it is told of the next time.
-    pub fn time_passes(&mut self, now: Timestamp, world: &World) {
+    /// Tells that the world stays as it is from `now` until it is told of the next time. Returns which
+    /// way requests go, where that has changed.
+    pub fn time_passes(&mut self, now: Timestamp, world: &World) -> Option<Arc<Scene>> {
+        let traffic = self.traffic.as_mut()?;
+        if traffic.fleet.is_up_to_date(world) {
+            return None;
+        }
+        let scene = Arc::new(traffic.fleet.look(world)?);
+        self.change_scene(now, Arc::clone(&scene));
+        Some(scene)
+    }
+
+    /// Tells that requests go this way from `now` on, as [`Telemetry::time_passes`] returned it of the
+    /// same course.
+    pub fn change_scene(&mut self, now: Timestamp, scene: Arc<Scene>) {
         if let Some(traffic) = &mut self.traffic {
             traffic.advance(now, &mut self.store);
-            if !traffic.fleet.is_up_to_date(world) {
-                traffic.observe(world, &mut self.store);
-            }
+            traffic.enter(scene, &mut self.store);
+        }
+    }
+
+    /// Tells that the way of requests in this world is known by [`Telemetry::change_scene`].
+    pub fn keep_up(&mut self, world: &World) {
+        if let Some(traffic) = &mut self.traffic
+            && !traffic.fleet.is_up_to_date(world)
+        {
+            traffic.fleet.keep_up(world);
         }
     }
 
@@ -346,7 +380,8 @@ impl Telemetry {
         let traffic = self.traffic.as_mut()?;
         traffic.advance(now, &mut self.store);
         // Counted for the sum alone: when counts are drawn must not depend on who asks.
-        let pending = traffic.clock.as_ref().map_or(0.0, |clock| clock.pending);
+        let clock = traffic.clock.as_ref();
+        let pending = clock.map_or(0.0, |clock| clock.pending(&traffic.curve));
         Some(traffic.ledger.totals_with(traffic.fleet.flow(pending)))
     }
 
@@ -372,11 +407,7 @@ impl Traffic {
                 .last()
                 .map(|seconds| clock.origin + Duration::from_secs_f64(*seconds));
             until = until.min(change.unwrap_or(to));
-            if until > clock.now {
-                let (start, end) = (clock.seconds(clock.now), clock.seconds(until));
-                clock.pending += self.curve.requests(start, end);
-                clock.now = until;
-            }
+            clock.now = clock.now.max(until);
             if change.is_some_and(|change| change <= clock.now) {
                 self.change_behaviour();
             } else if self.catalogue.needs.any && clock.next_scrape <= clock.now {
@@ -390,7 +421,8 @@ impl Traffic {
     /// Gives the pending requests to pods and gateways.
     fn receive(&mut self) {
         let Some(clock) = &mut self.clock else { return };
-        let requests = std::mem::take(&mut clock.pending);
+        let requests = clock.pending(&self.curve);
+        clock.received = clock.now;
         if requests > 0.0 {
             self.ledger.add(self.fleet.flow(requests));
             if self.catalogue.needs.any {
@@ -432,13 +464,13 @@ impl Traffic {
         }
     }
 
-    fn observe(&mut self, world: &World, store: &mut Store) {
+    fn enter(&mut self, scene: Arc<Scene>, store: &mut Store) {
         self.receive();
         let Some(clock) = &self.clock else { return };
         let seconds = clock.seconds(clock.now);
         let millis = server::millis(clock.now);
         self.fleet
-            .observe(world, seconds, &self.catalogue, store, millis);
+            .enter(scene, seconds, &self.catalogue, store, millis);
         self.ledger.mark(seconds, &self.fleet);
     }
 }

@@ -564,9 +564,8 @@ fn memory_does_not_grow_with_time() {
     for hour in 1..=24 {
         let now = start + Duration::from_secs(hour * 3600);
         simulation.run_until(now, &mut NoObserver);
-        let Simulation { metrics, store, .. } = &mut simulation;
-        metrics.time_passes(now, &store.world);
-        let telemetry = metrics.telemetry.as_mut().expect("telemetry");
+        let telemetry = simulation.metrics.telemetry.as_mut().expect("telemetry");
+        telemetry.totals(now);
         let traffic = telemetry.traffic.as_mut().expect("traffic");
         traffic.fleet.write(&mut telemetry.store);
         samples.push(telemetry.store.sample_count());

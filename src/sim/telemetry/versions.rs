@@ -202,15 +202,10 @@ impl Version {
         let image = set.template.first_image().unwrap_or_default();
         let answers = behaviours.of(image, set.revision(), is_old);
         let labels = set.template.labels();
-        let label = |names: [&str; 2]| {
-            let mut found = names.into_iter().filter_map(|name| labels.get(name));
-            found.next().cloned().unwrap_or_default()
-        };
-        let app = match label(["app", "app.kubernetes.io/name"]) {
-            app if app.is_empty() => rollout.to_owned(),
-            app => app,
-        };
-        let version = label(["version", "app.kubernetes.io/version"]);
+        let app = app_of(set, rollout);
+        let version = labels.get("version");
+        let version = version.or_else(|| labels.get("app.kubernetes.io/version"));
+        let version = version.cloned().unwrap_or_default();
         let version_or = |other: &str| {
             if version.is_empty() {
                 other.to_owned()
@@ -267,6 +262,15 @@ impl Version {
         self.failing = Arc::clone(self.answers.errors.at(seconds));
         self.latency = Arc::clone(self.answers.latencies.at(seconds));
     }
+}
+
+/// The application's name; that of the rollout where labels do not say it.
+pub(super) fn app_of(set: &ReplicaSet, rollout: &str) -> String {
+    let labels = set.template.labels();
+    let named = labels.get("app");
+    let named = named.or_else(|| labels.get("app.kubernetes.io/name"));
+    let named = named.filter(|name| !name.is_empty());
+    named.map_or_else(|| rollout.to_owned(), Clone::clone)
 }
 
 /// Seconds since the release at which some version begins to answer differently.
