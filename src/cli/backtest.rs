@@ -49,7 +49,9 @@ pub(super) struct Arguments {
     releases: PathBuf,
 
     /// Recorded series: files or folders, in the formats of `rollproof promql`.
-    #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present = "prometheus")]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[cfg_attr(feature = "live", arg(required_unless_present = "prometheus"))]
+    #[cfg_attr(not(feature = "live"), arg(required = true))]
     trace: Vec<PathBuf>,
 
     #[cfg(feature = "live")]

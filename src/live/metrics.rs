@@ -10,7 +10,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
@@ -22,6 +22,7 @@ use super::signals::Listener;
 use crate::engine::objects::ObjectRef;
 use crate::engine::rollout::conditions::condition;
 use crate::engine::rollout::messages;
+use crate::engine::{Event, EventKind};
 use crate::sim::DecisionRecord;
 use crate::spec::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunStatus, Metric};
 use crate::spec::experiment::{Experiment, ExperimentStatus};
@@ -57,7 +58,6 @@ pub struct Metrics {
     /// Counts, of a type that gets no suffix: the reference's names have none.
     errors: [Family<Labels, Gauge>; 3],
     panics: Counter,
-    events: Family<Labels, Counter>,
     calls: Family<Labels, Counter>,
     call_durations: Histograms,
     queue_length: Gauge,
@@ -66,12 +66,21 @@ pub struct Metrics {
     objects: Arc<Mutex<Objects>>,
 }
 
-/// What is known of the objects that were decided on, as gauges; by namespace and name.
+/// What is known of the objects that were decided on; by namespace and name.
 #[derive(Debug, Default)]
 struct Objects {
+    /// Of each rollout, in the order in which they came first.
+    events: BTreeMap<(String, String), Vec<EventCount>>,
     rollouts: BTreeMap<(String, String), RolloutGauges>,
     runs: BTreeMap<(String, String), RunGauges>,
     experiments: BTreeMap<(String, String), AnalysisPhase>,
+}
+
+#[derive(Debug)]
+struct EventCount {
+    kind: EventKind,
+    reason: Arc<str>,
+    count: u64,
 }
 
 #[derive(Debug)]
@@ -97,6 +106,31 @@ struct MetricGauges {
     type_: &'static str,
     dry_run: bool,
     phase: AnalysisPhase,
+}
+
+impl Objects {
+    fn count_events(&mut self, key: &(String, String), events: &[Event]) {
+        for event in events {
+            let known = self.events.get_mut(key).and_then(|counts| {
+                let is_its =
+                    |it: &&mut EventCount| it.kind == event.kind && *it.reason == event.reason;
+                counts.iter_mut().find(is_its)
+            });
+            if let Some(known) = known {
+                known.count = known.count.saturating_add(1);
+                continue;
+            }
+            // Rollouts have the same few reasons.
+            let mut reasons = self.events.values().flatten().map(|it| &it.reason);
+            let shared = reasons.find(|reason| ***reason == event.reason).cloned();
+            let count = EventCount {
+                kind: event.kind,
+                reason: shared.unwrap_or_else(|| event.reason.as_str().into()),
+                count: 1,
+            };
+            self.events.entry(key.clone()).or_default().push(count);
+        }
+    }
 }
 
 impl Default for Metrics {
@@ -154,7 +188,6 @@ impl Metrics {
             errors,
             durations,
             panics: Counter::default(),
-            events: Family::default(),
             calls: Family::default(),
             call_durations: histograms(|| Histogram::new(CALL_BUCKETS)),
             queue_length: Gauge::default(),
@@ -171,11 +204,6 @@ impl Metrics {
             "rollproof_panics",
             "Reconciliations that ended in a panic",
             self.panics.clone(),
-        );
-        registry.register(
-            "rollout_events",
-            "Count of rollout events",
-            self.events.clone(),
         );
         registry.register(
             "controller_clientset_k8s_request",
@@ -238,11 +266,8 @@ impl Metrics {
                 decision,
             } => {
                 let key = key(&rollout.metadata.namespace, &rollout.metadata.name);
-                for event in &decision.events {
-                    let mut labels = object_labels(&key.0, &key.1);
-                    labels.push(("type", format!("{:?}", event.kind)));
-                    labels.push(("reason", event.reason.clone()));
-                    self.events.get_or_create(&labels).inc();
+                if !decision.events.is_empty() {
+                    self.objects().count_events(&key, &decision.events);
                 }
                 if let Some(status) = &decision.status {
                     self.ended(rollout.status.duration.as_ref(), status.duration.as_ref());
@@ -280,6 +305,9 @@ impl Metrics {
             let mut objects = self.objects();
             objects
                 .rollouts
+                .retain(|it, _| kind != "Rollout" || *it != key);
+            objects
+                .events
                 .retain(|it, _| kind != "Rollout" || *it != key);
             objects
                 .runs
@@ -510,10 +538,25 @@ impl Collector for ObjectGauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let objects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Objects {
+            events,
             rollouts,
             runs,
             experiments,
         } = &*objects;
+        let counts = events.iter().flat_map(|((namespace, name), events)| {
+            events.iter().map(|event| {
+                let mut labels = object_labels(namespace, name);
+                labels.push(("type", format!("{:?}", event.kind)));
+                labels.push(("reason", event.reason.as_ref().to_owned()));
+                (labels, event.count)
+            })
+        });
+        counters(
+            &mut encoder,
+            "rollout_events",
+            "Count of rollout events",
+            counts,
+        )?;
         let info = rollouts.iter().map(|((namespace, name), rollout)| {
             let mut labels = object_labels(namespace, name);
             labels.push(("strategy", rollout.strategy.to_owned()));
@@ -582,6 +625,20 @@ fn gauges(
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for (labels, value) in values {
         ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+/// Their name is without the ending `_total`.
+fn counters(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl Iterator<Item = (Labels, u64)>,
+) -> Result<(), fmt::Error> {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, value) in values {
+        ConstCounter::new(value).encode(metric.encode_family(&labels)?)?;
     }
     Ok(())
 }

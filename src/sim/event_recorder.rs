@@ -3,8 +3,7 @@
 //! Follows client-go's `tools/record/events_cache.go` with its defaults, because what users see in
 //! `kubectl get events` is what remains after it.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::Hasher as _;
 use std::sync::Arc;
 
@@ -31,14 +30,17 @@ pub(crate) struct EventRecorder {
     objects: BTreeMap<ObjectRef, Arc<Record>>,
 }
 
+/// Lists, as an object has few events, and a controller many objects.
 #[derive(Debug, Clone)]
 struct Record {
     normal: Bucket,
     warning: Bucket,
-    /// By type and reason.
-    similar: BTreeMap<Digest, Similar>,
+    /// Types and reasons, and when they were seen last.
+    reasons: Vec<(Digest, Timestamp)>,
+    /// Of each type and reason the messages that were not combined.
+    messages: Vec<(Digest, Digest)>,
     /// By type, reason and message.
-    stored: BTreeMap<Digest, Stored>,
+    stored: Vec<(Digest, Stored)>,
 }
 
 /// Stands for texts, of which an object soon has thousands of bytes: with 64 bits two of the few that are
@@ -83,12 +85,6 @@ struct Bucket {
     filled_at: Timestamp,
 }
 
-#[derive(Debug, Clone)]
-struct Similar {
-    messages: BTreeSet<Digest>,
-    last: Timestamp,
-}
-
 impl EventRecorder {
     pub fn record(&mut self, now: Timestamp, object: &ObjectRef, event: &Event) -> EventOutcome {
         self.count(now, object, event).outcome
@@ -99,30 +95,35 @@ impl EventRecorder {
             Arc::new(Record {
                 normal: Bucket::full(now),
                 warning: Bucket::full(now),
-                similar: BTreeMap::new(),
-                stored: BTreeMap::new(),
+                reasons: Vec::new(),
+                messages: Vec::new(),
+                stored: Vec::new(),
             })
         });
         let record = Arc::make_mut(record);
         let of_message = digest(event.kind, &[&event.reason, &event.message]);
         let of_reason = digest(event.kind, &[&event.reason]);
-        let similar = record.similar.entry(of_reason).or_insert_with(|| Similar {
-            messages: BTreeSet::new(),
-            last: now,
-        });
-        if now.since(similar.last) > COMBINE_WINDOW {
-            similar.messages.clear();
+        let messages = &mut record.messages;
+        match record.reasons.iter_mut().find(|(it, _)| *it == of_reason) {
+            Some((_, last)) => {
+                if now.since(*last) > COMBINE_WINDOW {
+                    messages.retain(|(reason, _)| *reason != of_reason);
+                }
+                *last = now;
+            }
+            None => record.reasons.push((of_reason, now)),
         }
-        similar.last = now;
-        similar.messages.insert(of_message);
-        let combined = similar.messages.len() >= COMBINE_AT;
+        let similar = messages.iter().filter(|(it, _)| *it == of_reason);
+        let is_known = similar.clone().any(|(_, it)| *it == of_message);
+        let similar = similar.count().saturating_add(usize::from(!is_known));
+        let combined = similar >= COMBINE_AT;
+        if combined {
+            messages.retain(|(_, it)| *it != of_message);
+        } else if !is_known {
+            messages.push((of_reason, of_message));
+        }
         // All combined events of a kind are one object.
-        let key = if combined {
-            similar.messages.remove(&of_message);
-            of_reason
-        } else {
-            of_message
-        };
+        let key = if combined { of_reason } else { of_message };
         let bucket = match event.kind {
             EventKind::Normal => &mut record.normal,
             EventKind::Warning => &mut record.warning,
@@ -143,10 +144,12 @@ impl EventRecorder {
         if record.stored.len() >= REMEMBERED {
             record.stored.clear();
         }
-        match record.stored.entry(key) {
-            Entry::Vacant(entry) => recorded(EventOutcome::Stored, *entry.insert(new)),
-            Entry::Occupied(mut entry) => {
-                let stored = entry.get_mut();
+        match record.stored.iter_mut().find(|(it, _)| *it == key) {
+            None => {
+                record.stored.push((key, new));
+                recorded(EventOutcome::Stored, new)
+            }
+            Some((_, stored)) => {
                 stored.count = stored.count.saturating_add(1);
                 recorded(EventOutcome::Counted, *stored)
             }

@@ -61,7 +61,7 @@ struct Stretch {
 #[derive(Debug, Clone)]
 enum Then {
     Asks(Question),
-    Ends(Ending),
+    Ends(Box<Ending>),
 }
 
 /// A [`MetricRequest`] of its own.
@@ -217,7 +217,7 @@ impl Courses {
             }
             let question = match &stretch.then {
                 Then::Asks(question) => question,
-                Then::Ends(ending) => return Followed::Ended(ending.clone()),
+                Then::Ends(ending) => return Followed::Ended(Ending::clone(ending)),
             };
             let answer = metrics.measure(&MetricRequest {
                 metric: &question.metric,
@@ -262,7 +262,7 @@ impl Courses {
         } = track;
         let last = Stretch {
             scenes,
-            then: Then::Ends(ending),
+            then: Then::Ends(Box::new(ending)),
         };
         let mut tree = self.tree.write().unwrap_or_else(PoisonError::into_inner);
         let mut before = left.zip(last_known);

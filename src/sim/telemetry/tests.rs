@@ -11,7 +11,7 @@ use crate::sim::play::{Play, Prepared, play};
 use crate::sim::pods::SteadyPods;
 use crate::sim::scenario::Scenario;
 use crate::sim::scenario::metrics::ScenarioMetrics;
-use crate::sim::{Command, MetricSource, NoObserver, Settings, Simulation};
+use crate::sim::{Command, NoObserver, Settings, Simulation};
 use crate::time::Duration;
 
 /// A canary that stays at 25 % for long, and asks these queries once, after 4 minutes and 10
