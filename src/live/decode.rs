@@ -131,7 +131,7 @@ fn without_spec(mut tree: Value) -> Result<Rollout, String> {
     decode(tree).map_err(|error| error.to_string())
 }
 
-/// Takes out what is never read.
+/// Takes out what is never read, and gives back room that reading left unused.
 fn trim(object: &mut Object) {
     if let Some(metadata) = object.metadata_mut() {
         metadata.annotations.make_mut().remove(LAST_APPLIED);
@@ -155,12 +155,18 @@ fn trim(object: &mut Object) {
                 members.retain(|member, _| member == "metadata");
             }
         }
-        Object::Rollout(_)
-        | Object::AnalysisTemplate(_)
+        Object::Rollout(rollout) => {
+            let spec = &mut Arc::make_mut(rollout).spec;
+            spec.template.shrink();
+            if let Some(canary) = &mut spec.strategy.canary {
+                canary.make_mut().steps.make_mut().shrink_to_fit();
+            }
+        }
+        Object::ReplicaSet(set) => Arc::make_mut(set).template.shrink(),
+        Object::AnalysisTemplate(_)
         | Object::ClusterAnalysisTemplate(_)
         | Object::AnalysisRun(_)
         | Object::Experiment(_)
-        | Object::ReplicaSet(_)
         | Object::Pod(_)
         | Object::Secret { name: _, data: _ } => {}
     }
