@@ -2,8 +2,9 @@
 //! read back as the same.
 
 use proptest::prelude::*;
+use rollproof::promql::eval::{Sample, SampleValue};
 use rollproof::promql::labels::Labels;
-use rollproof::promql::{Engine, Recall, Settings, Store, notation, parse, printer};
+use rollproof::promql::{Engine, Recall, Settings, Store, Value, notation, parse, printer};
 
 const QUERIES: &[&str] = &[
     "sum by (pod)(rate(x_total{code!~\"5..\"}[5m] offset 1m)) / on(pod) group_left(zone) sum(rate(x_total[5m]))",
@@ -31,6 +32,8 @@ const REPEATED: &[&str] = &[
     "sum by (v) (count_values by (pod) (\"v\", g))",
     "rate(x_total[2m:30s]) - rate({__name__=\"x_total\"}[2m])",
     "quantile by (code) (0.5, irate({__name__=~\"x.*|g\"}[2m] offset 15s))",
+    "rate(x_total[2m]) + on(pod, code) group_left() sum by (pod, code) (increase(x_total[1m]))",
+    "stddev without (code) (delta(x_total[5m])) or -avg by (pod) (max_over_time(x_total[1m]))",
 ];
 
 const PIECES: &[&str] = &[
@@ -95,6 +98,26 @@ fn store() -> Store {
 ";
     notation::load(&mut store, script).expect("a good script");
     store
+}
+
+/// What a result holds at a time, as text, sorted.
+fn at_time(value: Value, time: i64) -> Vec<String> {
+    let mut found: Vec<String> = match value {
+        Value::Vector(samples) => {
+            let text = |sample: &Sample| format!("{} {:?}", sample.labels, sample.value);
+            samples.iter().map(text).collect()
+        }
+        Value::Matrix(series) => series
+            .iter()
+            .flat_map(|one| {
+                let floats = one.floats.iter().filter(|point| point.time == time);
+                floats.map(|point| format!("{} {:?}", one.labels, SampleValue::Float(point.value)))
+            })
+            .collect(),
+        Value::Scalar(_) | Value::String(_) => Vec::new(),
+    };
+    found.sort();
+    found
 }
 
 /// One damage: at a place, cut some bytes and put a piece.
@@ -169,7 +192,12 @@ proptest! {
     #[test]
     fn what_is_remembered_changes_no_result(
         batches in prop::collection::vec(
-            (prop::collection::vec((0..3usize, 0..4usize, 0..4usize, 0..6u8), 0..8), 0..30u8, any::<bool>()),
+            (
+                prop::collection::vec((0..3usize, 0..4usize, 0..4usize, 0..6u8), 0..8),
+                0..30u8,
+                any::<bool>(),
+                prop::bool::weighted(0.1),
+            ),
             1..12,
         ),
     ) {
@@ -177,7 +205,7 @@ proptest! {
         let (pods, others) = (["a", "b", "c", ""], ["200", "503", "+Inf", ""]);
         let mut store = Store::new();
         let mut recall = Recall::default();
-        for (number, (samples, drop, delayed)) in batches.into_iter().enumerate() {
+        for (number, (samples, drop, delayed, started)) in batches.into_iter().enumerate() {
             let time = number as i64 * 15_000;
             for (name, pod, other, value) in samples {
                 let labels = Labels::new([
@@ -191,14 +219,19 @@ proptest! {
                     2 => 1.0,
                     value => f64::from(value) * number as f64,
                 };
-                let _ = store.append_float(&labels, 0, time, value);
+                let start = if started { time - 20_000 } else { 0 };
+                let _ = store.append_float(&labels, start, time, value);
             }
             if drop == 0 {
                 store.clear();
             } else if drop < 5 {
                 store.drop_before(time - 30_000);
             }
-            let settings = Settings { delayed_name_removal: delayed, ..Settings::default() };
+            let settings = Settings {
+                delayed_name_removal: delayed,
+                use_start_timestamps: started,
+                ..Settings::default()
+            };
             let engine = Engine::new(settings);
             for query in REPEATED.iter().chain(QUERIES) {
                 let expr = parse(query).expect("a query");
@@ -206,6 +239,16 @@ proptest! {
                 let again = engine.instant_recalling(&store, &expr, time + 5_000, Some(&mut recall));
                 // As text, in which NaN is equal to itself.
                 prop_assert_eq!(format!("{alone:?}"), format!("{again:?}"), "{}", query);
+            }
+            // One time alone goes other ways than several.
+            for query in REPEATED {
+                let expr = parse(query).expect("a query");
+                let at = time + 5_000;
+                let once = engine.instant(&store, &expr, at).map(|outcome| at_time(outcome.value, at));
+                let several = engine.range(&store, &expr, at - 15_000, at, 15_000);
+                if let (Ok(once), Ok(several)) = (once, several) {
+                    prop_assert_eq!(once, at_time(several.value, at), "{}", query);
+                }
             }
         }
     }

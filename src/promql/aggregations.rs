@@ -10,13 +10,14 @@ use super::annotations::{Annotations, Note, Operation};
 use super::ast::{AggregateOp, Span};
 use super::eval::plan::{AggregatePlan, NodeKind, go_max, go_min};
 use super::eval::{
-    Collector, EvalError, Evaluator, FloatPoint, HistogramPoint, PassingSeries, PointValue, Series,
-    StepCursor, Steps, Walker,
+    Collector, EvalError, Evaluator, FloatPoint, HistogramPoint, PassingFloats, PassingSeries,
+    PointValue, Series, Sink, StepCursor, Steps, Walker,
 };
 use super::functions::ordering::nan_last;
 use super::functions::quantile::quantile;
 use super::histogram::{Compensation, Histogram, HistogramMean, ResetHint};
 use super::labels::{Labels, METRIC_NAME, is_metadata, is_valid_name};
+use super::series::SeriesId;
 use super::{gofmt, kahan};
 
 pub(crate) fn eval(
@@ -154,19 +155,23 @@ impl Groups {
         self.are_of_stored_series
     }
 
-    /// The number of the group of a series.
+    /// The number of the group of a series of the store, if it is known.
     #[inline]
-    fn of(&mut self, series: &PassingSeries<'_>) -> usize {
-        let known = match (&self.by_series, series.id) {
-            (Some(by_series), Some(id)) => by_series.get(id.number()).copied().flatten(),
-            (None, _) | (_, None) => None,
-        };
-        known.unwrap_or_else(|| self.of_new(series))
+    fn known(&self, id: SeriesId) -> Option<usize> {
+        let by_series = self.by_series.as_ref()?;
+        by_series.get(id.number()).copied().flatten()
     }
 
-    fn of_new(&mut self, series: &PassingSeries<'_>) -> usize {
-        let group = self.of_labels(series.labels, series.nameless);
-        let Some(id) = series.id else {
+    /// The number of the group of a series; `id` if its labels are those of one of the store.
+    #[inline]
+    fn of(&mut self, id: Option<SeriesId>, labels: &Labels, nameless: bool) -> usize {
+        let known = id.and_then(|id| self.known(id));
+        known.unwrap_or_else(|| self.of_new(id, labels, nameless))
+    }
+
+    fn of_new(&mut self, id: Option<SeriesId>, labels: &Labels, nameless: bool) -> usize {
+        let group = self.of_labels(labels, nameless);
+        let Some(id) = id else {
             self.are_of_stored_series = false;
             return group;
         };
@@ -315,6 +320,120 @@ impl Accumulator {
     }
 }
 
+/// The groups as far as series have been taken up.
+struct Reduction {
+    op: AggregateOp,
+    /// Of what is aggregated.
+    span: Span,
+    groups: Groups,
+    rows: Rows,
+    /// Kept apart, because they count as given after all those of the input.
+    notes: Annotations,
+}
+
+/// The accumulators of groups.
+struct Rows {
+    steps: Steps,
+    /// By number of group, empty for those that did not come up.
+    by_group: Vec<Vec<Accumulator>>,
+    /// In which order groups came up.
+    order: Vec<usize>,
+    /// Spent in the end: the input's errors come first.
+    work: usize,
+}
+
+impl Rows {
+    /// The accumulators of a group for so many further points. None if there is no room for them,
+    /// which is told in the end.
+    #[inline]
+    fn of(
+        &mut self,
+        evaluator: &Evaluator<'_>,
+        group: usize,
+        points: usize,
+    ) -> Option<&mut [Accumulator]> {
+        if self.by_group.get(group).is_none_or(Vec::is_empty) {
+            self.begin(evaluator, group);
+        }
+        self.work = self.work.saturating_add(points);
+        let row = self.by_group.get_mut(group);
+        row.filter(|_| evaluator.can_spend(self.work))
+            .map(Vec::as_mut_slice)
+    }
+
+    #[inline(never)]
+    fn begin(&mut self, evaluator: &Evaluator<'_>, group: usize) {
+        let count = self.steps.count();
+        self.work = self.work.saturating_add(count);
+        if !evaluator.can_spend(self.work) {
+            return;
+        }
+        if self.by_group.len() <= group {
+            self.by_group.resize_with(group + 1, Vec::new);
+        }
+        if let Some(row) = self.by_group.get_mut(group) {
+            row.resize_with(count, Accumulator::default);
+            self.order.push(group);
+        }
+    }
+}
+
+impl<'s> Sink<'s> for Reduction {
+    fn take(
+        &mut self,
+        evaluator: &mut Evaluator<'s>,
+        series: PassingSeries<'_>,
+    ) -> Result<(), EvalError> {
+        let (op, span) = (self.op, self.span);
+        let group = self.groups.of(series.id, series.labels, series.nameless);
+        let points = series.floats.len() + series.histograms.len();
+        let mut cursor = StepCursor::new(self.rows.steps);
+        let Some(row) = self.rows.of(evaluator, group, points) else {
+            return Ok(());
+        };
+        for point in series.floats.iter() {
+            if let Some(accumulator) = row.get_mut(cursor.index(point.time)) {
+                add_float(op, accumulator, point.value, series.drop_name);
+            }
+        }
+        for point in series.histograms.iter() {
+            if let Some(accumulator) = row.get_mut(cursor.index(point.time)) {
+                let (notes, histogram) = (&mut self.notes, &point.histogram);
+                add_histogram(notes, op, accumulator, histogram, &series, span);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_floats(
+        &mut self,
+        evaluator: &mut Evaluator<'s>,
+        passing: PassingFloats<'_>,
+    ) -> Result<(), EvalError> {
+        let PassingFloats {
+            floats,
+            nameless,
+            drop_name,
+        } = passing;
+        let (op, store) = (self.op, evaluator.store);
+        for (id, value) in floats.iter().copied() {
+            let group = match self.groups.known(id) {
+                Some(group) => group,
+                None => {
+                    let Some((labels, _)) = store.get(id) else {
+                        continue;
+                    };
+                    self.groups.of(Some(id), labels, nameless)
+                }
+            };
+            if let Some([accumulator]) = self.rows.of(evaluator, group, 1) {
+                add_float(op, accumulator, value, drop_name);
+            }
+        }
+        Ok(())
+    }
+}
+
 fn reduce(
     evaluator: &mut Evaluator<'_>,
     plan: &AggregatePlan<'_>,
@@ -322,55 +441,34 @@ fn reduce(
     parameter_span: Span,
     steps: Steps,
 ) -> Result<Vec<Series>, EvalError> {
-    let count = steps.count();
-    let mut groups = evaluator.groups(plan.without, plan.grouping);
-    let span = plan.node.span;
-    // By number of group, empty for those that did not come up, and in which order they did.
-    let mut rows: Vec<Vec<Accumulator>> = Vec::new();
-    let mut order = Vec::new();
-    // Kept apart, because they count as given after all those of the input.
-    let mut notes = Annotations::default();
-    // Spent in the end: the input's errors come first.
-    let mut work = 0_usize;
-    evaluator.for_each(&plan.node, steps, &mut |evaluator, series| {
-        let group = groups.of(&series);
-        if rows.len() <= group {
-            rows.resize_with(group + 1, Vec::new);
-        }
-        let Some(row) = rows.get_mut(group) else {
-            return Ok(());
-        };
-        work = work
-            .saturating_add(if row.is_empty() { count } else { 0 })
-            .saturating_add(series.floats.len() + series.histograms.len());
-        if !evaluator.can_spend(work) {
-            return Ok(());
-        }
-        if row.is_empty() {
-            row.resize_with(count, Accumulator::default);
-            order.push(group);
-        }
-        let mut cursor = StepCursor::new(steps);
-        for point in series.floats.iter() {
-            if let Some(accumulator) = row.get_mut(cursor.index(point.time)) {
-                add_float(plan.op, accumulator, point.value, series.drop_name);
-            }
-        }
-        for point in series.histograms.iter() {
-            if let Some(accumulator) = row.get_mut(cursor.index(point.time)) {
-                let histogram = &point.histogram;
-                add_histogram(&mut notes, plan.op, accumulator, histogram, &series, span);
-            }
-        }
-        Ok(())
-    })?;
-    evaluator.spend(work)?;
+    let mut reduction = Reduction {
+        op: plan.op,
+        span: plan.node.span,
+        groups: evaluator.groups(plan.without, plan.grouping),
+        rows: Rows {
+            steps,
+            by_group: Vec::new(),
+            order: Vec::new(),
+            work: 0,
+        },
+        notes: Annotations::default(),
+    };
+    evaluator.for_each(&plan.node, steps, &mut reduction)?;
+    let Reduction {
+        op: _,
+        span,
+        groups,
+        mut rows,
+        mut notes,
+    } = reduction;
+    evaluator.spend(rows.work)?;
     if plan.op == AggregateOp::Quantile {
         check_quantiles(evaluator, parameters, parameter_span);
     }
-    let mut out = Vec::with_capacity(order.len());
-    for group in order {
-        let (Some(labels), Some(row)) = (groups.labels.get(group), rows.get_mut(group)) else {
+    let mut out = Vec::with_capacity(rows.order.len());
+    for group in rows.order {
+        let row = rows.by_group.get_mut(group);
+        let (Some(labels), Some(row)) = (groups.labels.get(group), row) else {
             continue;
         };
         let mut series = Series::of(labels.clone());
@@ -401,7 +499,7 @@ fn reduce(
     Ok(out)
 }
 
-#[inline]
+#[inline(always)]
 fn add_float(op: AggregateOp, group: &mut Accumulator, value: f64, drop_name: bool) {
     if group.incompatible {
         return;
@@ -410,10 +508,17 @@ fn add_float(op: AggregateOp, group: &mut Accumulator, value: f64, drop_name: bo
     group.drop_name |= drop_name;
     group.has_float = true;
     group.count += 1.0;
+    if let (AggregateOp::Sum, Floats::Sum { sum, compensation }) = (op, &mut group.floats) {
+        (*sum, *compensation) = kahan::add(value, *sum, *compensation);
+    } else {
+        add_other_float(op, group, value);
+    }
+}
+
+/// But for the further ones of a sum, of which there are most.
+#[inline(never)]
+fn add_other_float(op: AggregateOp, group: &mut Accumulator, value: f64) {
     match (op, &mut group.floats) {
-        (AggregateOp::Sum, Floats::Sum { sum, compensation }) => {
-            (*sum, *compensation) = kahan::add(value, *sum, *compensation);
-        }
         (AggregateOp::Sum, floats) => {
             *floats = Floats::Sum {
                 sum: value,

@@ -18,10 +18,33 @@ pub(crate) struct ListedTimes {
     /// First, step and number, if they are regular.
     regular: Option<(i64, i64, usize)>,
     times: Vec<i64>,
-    /// Where they stand among regular times, of which first, step and number are known, after the
-    /// one and up to the other time asked for.
-    place: Option<((i64, i64, usize), i64, i64)>,
-    range: Range<usize>,
+    place: Option<Place>,
+}
+
+/// Where times stand that lie between two.
+#[derive(Clone, Copy)]
+struct Place {
+    after: i64,
+    until: i64,
+    /// Of the regular times that they are among.
+    step: i64,
+    last: i64,
+    len: usize,
+    /// So many are after the first of the two times.
+    rest: usize,
+    count: usize,
+}
+
+impl Place {
+    /// Where they stand among other regular times, if they are the same ones there.
+    #[inline]
+    fn among(&self, step: i64, last: i64, len: usize) -> Option<Range<usize>> {
+        let ends_alike = self.step == step && self.last == last;
+        // Times that begin earlier or later are the same if both begin before the window.
+        let is_same = ends_alike && (self.len == len || self.len.min(len) > self.rest);
+        let low = len.wrapping_sub(self.rest);
+        is_same.then(|| low..low.wrapping_add(self.count))
+    }
 }
 
 impl Default for Times {
@@ -202,33 +225,62 @@ impl Times {
         until: i64,
         listed: &'a mut ListedTimes,
     ) -> (Range<usize>, &'a [i64]) {
-        let place = match self {
-            Self::Regular { first, step, len } => Some(((*first, *step, *len), after, until)),
+        if let Self::Regular { first, step, len } = self {
+            let last = nth(*first, *step, len.wrapping_sub(1));
+            if let Some(place) = &listed.place
+                && (place.after, place.until) == (after, until)
+                && let Some(range) = place.among(*step, last, *len)
+            {
+                return (range, &listed.times);
+            }
+            // Many series end before.
+            if last <= after || *len == 0 {
+                return (*len..*len, &[]);
+            }
+        }
+        self.list_between(after, until, listed)
+    }
+
+    fn list_between<'a>(
+        &'a self,
+        after: i64,
+        until: i64,
+        listed: &'a mut ListedTimes,
+    ) -> (Range<usize>, &'a [i64]) {
+        let low = self.count_until(after);
+        let range = low..self.count_until(until).max(low);
+        if range.is_empty() {
+            return (range, &[]);
+        }
+        let regular = match self {
+            Self::Regular { first, step, len } => {
+                listed.place = Some(Place {
+                    after,
+                    until,
+                    step: *step,
+                    last: nth(*first, *step, len.wrapping_sub(1)),
+                    len: *len,
+                    rest: len.saturating_sub(low),
+                    count: range.len(),
+                });
+                Some((nth(*first, *step, low), *step, range.len()))
+            }
             Self::Offsets {
                 first: _,
                 offsets: _,
+            } => {
+                listed.place = None;
+                None
             }
-            | Self::Plain(_) => None,
-        };
-        if place.is_none() || place != listed.place {
-            let low = self.count_until(after);
-            let range = low..self.count_until(until).max(low);
-            if range.is_empty() {
-                return (range, &[]);
-            }
-            if let Self::Plain(times) = self {
+            Self::Plain(times) => {
                 return (range.clone(), times.get(range).unwrap_or_default());
             }
-            let regular =
-                place.map(|((first, step, _), ..)| (nth(first, step, low), step, range.len()));
-            if regular.is_none() || regular != listed.regular {
-                listed.times = self.slice(range.clone()).into_owned();
-                listed.regular = regular;
-            }
-            listed.place = place;
-            listed.range = range;
+        };
+        if regular.is_none() || regular != listed.regular {
+            listed.times = self.slice(range.clone()).into_owned();
+            listed.regular = regular;
         }
-        (listed.range.clone(), &listed.times)
+        (range, &listed.times)
     }
 
     pub fn shrink_to_fit(&mut self) {

@@ -109,17 +109,43 @@ impl PassingSeries<'_> {
 
     /// The labels that the series has.
     pub fn own_labels(&self) -> Labels {
-        if self.nameless {
-            self.labels.drop_metadata()
-        } else {
-            self.labels.clone()
-        }
+        own_labels(self.labels, self.nameless)
     }
 }
 
-/// What takes up series one at a time.
-pub(crate) type Sink<'f, 's> =
-    dyn FnMut(&mut Evaluator<'s>, PassingSeries<'_>) -> Result<(), EvalError> + 'f;
+/// The labels of a series, without name, type and unit if it is `nameless`.
+pub(super) fn own_labels(labels: &Labels, nameless: bool) -> Labels {
+    if nameless {
+        labels.drop_metadata()
+    } else {
+        labels.clone()
+    }
+}
+
+/// Floats of stored series at the only step, on their way to what takes them up.
+#[derive(Clone, Copy)]
+pub(crate) struct PassingFloats<'a> {
+    pub floats: &'a [(SeriesId, f64)],
+    /// The series are without name, type and unit.
+    pub nameless: bool,
+    pub drop_name: bool,
+}
+
+/// What takes up series.
+pub(crate) trait Sink<'s> {
+    fn take(
+        &mut self,
+        evaluator: &mut Evaluator<'s>,
+        series: PassingSeries<'_>,
+    ) -> Result<(), EvalError>;
+
+    /// The same as taking one after the other.
+    fn take_floats(
+        &mut self,
+        evaluator: &mut Evaluator<'s>,
+        floats: PassingFloats<'_>,
+    ) -> Result<(), EvalError>;
+}
 
 pub(crate) struct Evaluator<'s> {
     pub store: &'s Store,
@@ -242,13 +268,13 @@ impl<'s> Evaluator<'s> {
         Ok(series)
     }
 
-    /// Gives the series of the node to `sink` one at a time: those of a range function as they
-    /// come up, so that they never fill the memory together.
+    /// Gives the series of the node to `sink`: those of a range function as they come up, so that
+    /// they never fill the memory together.
     pub fn for_each(
         &mut self,
         node: &Node<'_>,
         steps: Steps,
-        sink: &mut Sink<'_, 's>,
+        sink: &mut dyn Sink<'s>,
     ) -> Result<(), EvalError> {
         if let NodeKind::Call { function, args } = &node.kind
             && function.id != FunctionId::AbsentOverTime
@@ -269,7 +295,7 @@ impl<'s> Evaluator<'s> {
                 floats: &mut series.floats,
                 histograms: &mut series.histograms,
             };
-            sink(self, passing)?;
+            sink.take(self, passing)?;
         }
         Ok(())
     }

@@ -11,8 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use evaluator::{
-    Collector, Evaluator, PassingSeries, PointValue, StepCursor, Steps, Walker, constant_series,
-    merge_same_labels,
+    Collector, Evaluator, PassingFloats, PassingSeries, PointValue, Sink, StepCursor, Steps,
+    Walker, constant_series, merge_same_labels,
 };
 pub use recall::Recall;
 pub(crate) use window::{RangeCall, RangeValue, Window};

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::evaluator::{PassingSeries, Sink, advance, stats_view};
+use super::evaluator::{PassingFloats, PassingSeries, Sink, advance, own_labels, stats_view};
 use super::plan::{Node, NodeKind, RangeSelector, Selector};
 use super::{EvalError, Evaluator, FloatPoint, HistogramPoint, Series, Steps};
 use crate::promql::annotations::Note;
@@ -227,6 +227,51 @@ struct Source {
     extension: Extension,
 }
 
+/// Keeps what a call gives.
+struct Kept {
+    series: Vec<Series>,
+    /// That of the only step, if there is one.
+    time: i64,
+}
+
+impl<'s> Sink<'s> for Kept {
+    fn take(&mut self, _: &mut Evaluator<'s>, passing: PassingSeries<'_>) -> Result<(), EvalError> {
+        self.series.push(Series {
+            labels: passing.own_labels(),
+            floats: std::mem::take(passing.floats),
+            histograms: std::mem::take(passing.histograms),
+            drop_name: passing.drop_name,
+        });
+        Ok(())
+    }
+
+    fn take_floats(
+        &mut self,
+        evaluator: &mut Evaluator<'s>,
+        passing: PassingFloats<'_>,
+    ) -> Result<(), EvalError> {
+        let PassingFloats {
+            floats,
+            nameless,
+            drop_name,
+        } = passing;
+        let time = self.time;
+        self.series.reserve(floats.len());
+        for (id, value) in floats.iter().copied() {
+            let Some((labels, _)) = evaluator.store.get(id) else {
+                continue;
+            };
+            self.series.push(Series {
+                labels: own_labels(labels, nameless),
+                floats: vec![FloatPoint { time, value }],
+                histograms: Vec::new(),
+                drop_name,
+            });
+        }
+        Ok(())
+    }
+}
+
 impl<'s> Evaluator<'s> {
     /// A range selector as the result of an instant query.
     pub(super) fn range_vector(
@@ -309,32 +354,27 @@ impl<'s> Evaluator<'s> {
         matrix_at: usize,
         steps: Steps,
     ) -> Result<Vec<Series>, EvalError> {
-        let mut out = Vec::new();
-        self.range_call_each(id, args, matrix_at, steps, &mut |_, passing| {
-            out.push(Series {
-                labels: passing.own_labels(),
-                floats: std::mem::take(passing.floats),
-                histograms: std::mem::take(passing.histograms),
-                drop_name: passing.drop_name,
-            });
-            Ok(())
-        })?;
+        let mut kept = Kept {
+            series: Vec::new(),
+            time: steps.start,
+        };
+        self.range_call_each(id, args, matrix_at, steps, &mut kept)?;
         match args.get(matrix_at) {
             Some(matrix) if id == FunctionId::AbsentOverTime => {
-                Ok(absent_over_time(&out, matrix, steps))
+                Ok(absent_over_time(&kept.series, matrix, steps))
             }
-            _ => Ok(out),
+            _ => Ok(kept.series),
         }
     }
 
-    /// As [`Evaluator::range_call`], series by series; of `absent_over_time`, those that are there.
+    /// As [`Evaluator::range_call`], as they come up; of `absent_over_time`, those that are there.
     pub(super) fn range_call_each(
         &mut self,
         id: FunctionId,
         args: &[Node<'_>],
         matrix_at: usize,
         steps: Steps,
-        sink: &mut Sink<'_, 's>,
+        sink: &mut dyn Sink<'s>,
     ) -> Result<(), EvalError> {
         let Some(matrix) = args.get(matrix_at) else {
             return Ok(());
@@ -376,9 +416,10 @@ impl<'s> Evaluator<'s> {
                 scalars.push(self.eval_scalar(arg, steps)?);
             }
         }
+        let by_step = by_step(&scalars, steps);
         let mut call = SeriesCall {
             id,
-            scalars: by_step(&scalars, steps),
+            scalars: &by_step,
             scalar_count: scalars.len(),
             extended_by: self.extended_by(source.extension),
             source,
@@ -392,6 +433,7 @@ impl<'s> Evaluator<'s> {
             judged: None,
             falls: Vec::new(),
             results: Results::default(),
+            waiting: Vec::new(),
         };
         match origin {
             Origin::Stored { series, selector } => {
@@ -403,25 +445,10 @@ impl<'s> Evaluator<'s> {
                 if keeps_name(id) || (call.has_one_name && !store.has_types_or_units()) {
                     call.seen = None;
                 }
-                let (after, until) = call.reach();
-                let mut listed = ListedTimes::default();
-                for id in series.iter().copied() {
-                    let Some((labels, data)) = store.get(id) else {
-                        continue;
-                    };
-                    let plain = if steps.is_instant() {
-                        data.plain_floats_among(after, until, &mut listed)
-                    } else {
-                        None
-                    };
-                    if let Some((times, values)) = plain {
-                        call.apply_once(self, id, labels, times, values, sink)?;
-                    } else {
-                        let (series, reach) = ((labels, data), (after, until));
-                        let column = Column::stored(id, series, selector, reach, &mut listed);
-                        call.apply(self, column, sink)?;
-                    }
-                }
+                let result = call.apply_to_stored(self, &series, selector, sink);
+                // What came up before an error may have one of its own.
+                call.pass_waiting(self, sink)?;
+                result?;
             }
             Origin::Computed(series) => {
                 for one in series {
@@ -469,6 +496,14 @@ fn keeps_name(id: FunctionId) -> bool {
     matches!(id, FunctionId::LastOverTime | FunctionId::FirstOverTime)
 }
 
+/// `rate` and the like take the increase between samples on to the borders of the window.
+fn is_extrapolated(id: FunctionId) -> bool {
+    matches!(
+        id,
+        FunctionId::Rate | FunctionId::Increase | FunctionId::Delta
+    )
+}
+
 /// The scalars of step after step.
 fn by_step(scalars: &[Vec<f64>], steps: Steps) -> Vec<f64> {
     if scalars.is_empty() {
@@ -483,12 +518,12 @@ fn by_step(scalars: &[Vec<f64>], steps: Steps) -> Vec<f64> {
 }
 
 /// A function of a range vector, applied to one series after the other.
-struct SeriesCall {
+struct SeriesCall<'c> {
     id: FunctionId,
     source: Source,
     extended_by: (i64, i64),
     /// All of the first step, all of the second step, and so on.
-    scalars: Vec<f64>,
+    scalars: &'c [f64],
     scalar_count: usize,
     span: Span,
     steps: Steps,
@@ -502,7 +537,12 @@ struct SeriesCall {
     /// Reused from series to series.
     falls: Vec<Fall>,
     results: Results,
+    /// Results at the only step that wait to be passed together.
+    waiting: Vec<(SeriesId, f64)>,
 }
+
+/// So many results are passed together.
+const PASSED_TOGETHER: usize = 1024;
 
 /// What a call gives for the windows of a series.
 #[derive(Default)]
@@ -531,7 +571,7 @@ impl Results {
         evaluator.spend(window.times.len() + window.histograms.len())?;
         let annotations = &mut evaluator.annotations;
         let value = match call.id {
-            FunctionId::Rate | FunctionId::Increase | FunctionId::Delta => {
+            id if is_extrapolated(id) => {
                 rate::extrapolated(call, window, &mut self.spacing, annotations)
             }
             FunctionId::Irate | FunctionId::Idelta => rate::instant(call, *window, annotations),
@@ -550,7 +590,7 @@ impl Results {
     }
 }
 
-impl SeriesCall {
+impl<'c> SeriesCall<'c> {
     /// The window at an evaluation time: after the first time, up to the second.
     fn window(&self, time: i64) -> (i64, i64) {
         let end = self.source.at.unwrap_or(time) - self.source.offset;
@@ -566,7 +606,10 @@ impl SeriesCall {
     }
 
     /// The call, but for what differs from window to window.
-    fn range_call<'c>(&self, evaluator: &Evaluator<'_>, labels: &'c Labels) -> RangeCall<'c> {
+    fn range_call<'l>(&self, evaluator: &Evaluator<'_>, labels: &'l Labels) -> RangeCall<'l>
+    where
+        'c: 'l,
+    {
         let (start, end) = self.window(self.steps.start);
         RangeCall {
             id: self.id,
@@ -591,7 +634,7 @@ impl SeriesCall {
         &mut self,
         evaluator: &mut Evaluator<'s>,
         mut column: Column<'_>,
-        sink: &mut Sink<'_, 's>,
+        sink: &mut dyn Sink<'s>,
     ) -> Result<(), EvalError> {
         if self.is_rate() {
             find_falls(&column.floats.values, &mut column.falls);
@@ -626,17 +669,72 @@ impl SeriesCall {
         self.pass(evaluator, column.id, &column.labels, column.drop_name, sink)
     }
 
+    /// To series of the store, one after the other.
+    fn apply_to_stored<'s>(
+        &mut self,
+        evaluator: &mut Evaluator<'s>,
+        series: &[SeriesId],
+        selector: &Selector<'_>,
+        sink: &mut dyn Sink<'s>,
+    ) -> Result<(), EvalError> {
+        let store = evaluator.store;
+        let (after, until) = self.reach();
+        let mut listed = ListedTimes::default();
+        let Some((labels, _)) = series.first().and_then(|id| store.get(*id)) else {
+            return Ok(());
+        };
+        let mut call = self.range_call(evaluator, labels);
+        call.scalars = self.scalars;
+        let is_instant = self.steps.is_instant();
+        let waits = self.may_wait(evaluator);
+        let is_simple = waits && is_extrapolated(self.id) && call.extension == Extension::None;
+        if is_instant && waits {
+            self.waiting.reserve(series.len().min(PASSED_TOGETHER));
+        }
+        for id in series.iter().copied() {
+            let Some((labels, data)) = store.get(id) else {
+                continue;
+            };
+            let plain = if is_instant {
+                data.plain_floats_among(after, until, &mut listed)
+            } else {
+                None
+            };
+            match plain {
+                Some((times, values)) if is_simple => {
+                    evaluator.spend(1 + times.len())?;
+                    let spacing = &mut self.results.spacing;
+                    let value = rate::extrapolated_floats(&call, times, values, spacing);
+                    if let Some(value) = value {
+                        self.wait(evaluator, (id, value), sink)?;
+                    }
+                }
+                Some((times, values)) => {
+                    call.labels = labels;
+                    self.apply_once(evaluator, &call, id, times, values, sink)?;
+                }
+                None => {
+                    self.pass_waiting(evaluator, sink)?;
+                    let (series, reach) = ((labels, data), (after, until));
+                    let column = Column::stored(id, series, selector, reach, &mut listed);
+                    self.apply(evaluator, column, sink)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// At the only step, whose window holds these floats of a stored series: the same as
     /// [`SeriesCall::apply`] without what windows that move need.
     #[inline]
     fn apply_once<'s>(
         &mut self,
         evaluator: &mut Evaluator<'s>,
+        call: &RangeCall<'_>,
         id: SeriesId,
-        labels: &Labels,
         times: &[i64],
         values: &[f64],
-        sink: &mut Sink<'_, 's>,
+        sink: &mut dyn Sink<'s>,
     ) -> Result<(), EvalError> {
         evaluator.spend(1)?;
         if times.is_empty() {
@@ -652,11 +750,76 @@ impl SeriesCall {
             falls: &self.falls,
             histograms: &[],
         };
-        let mut call = self.range_call(evaluator, labels);
-        call.scalars = &self.scalars;
         self.results.clear();
-        self.results.add(evaluator, &call, &window)?;
-        self.pass(evaluator, Some(id), labels, false, sink)
+        self.results.add(evaluator, call, &window)?;
+        match (&*self.results.floats, &*self.results.histograms) {
+            ([], []) => Ok(()),
+            ([point], []) if self.may_wait(evaluator) => {
+                self.wait(evaluator, (id, point.value), sink)
+            }
+            _ => {
+                self.pass_waiting(evaluator, sink)?;
+                self.pass(evaluator, Some(id), call.labels, false, sink)
+            }
+        }
+    }
+
+    /// Passes a result at the only step later, together with others.
+    #[inline]
+    fn wait<'s>(
+        &mut self,
+        evaluator: &mut Evaluator<'s>,
+        result: (SeriesId, f64),
+        sink: &mut dyn Sink<'s>,
+    ) -> Result<(), EvalError> {
+        self.waiting.push(result);
+        if self.waiting.len() < PASSED_TOGETHER {
+            return Ok(());
+        }
+        self.pass_waiting(evaluator, sink)
+    }
+
+    /// Whether nothing is to be found out of the labels of each series.
+    fn may_wait(&self, evaluator: &Evaluator<'_>) -> bool {
+        let is_judged_at_once = self.has_one_name && !evaluator.settings.type_and_unit_labels;
+        self.seen.is_none() && (is_judged_at_once || !self.is_rate())
+    }
+
+    /// Gives the results that wait to the sink.
+    fn pass_waiting<'s>(
+        &mut self,
+        evaluator: &mut Evaluator<'s>,
+        sink: &mut dyn Sink<'s>,
+    ) -> Result<(), EvalError> {
+        let store = evaluator.store;
+        let Some((labels, _)) = self.waiting.first().and_then(|(id, _)| store.get(*id)) else {
+            return Ok(());
+        };
+        self.judge(evaluator, labels);
+        evaluator.hold(self.waiting.len())?;
+        let drop_name = !keeps_name(self.id);
+        let passing = PassingFloats {
+            floats: &self.waiting,
+            nameless: drop_name && !evaluator.settings.delayed_name_removal,
+            drop_name,
+        };
+        let result = sink.take_floats(evaluator, passing);
+        self.waiting.clear();
+        result
+    }
+
+    /// Looks whether a series with floats seems to be no counter.
+    fn judge(&mut self, evaluator: &mut Evaluator<'_>, labels: &Labels) {
+        if !self.is_rate() || (self.has_one_name && self.judged.is_some()) {
+            return;
+        }
+        let metric = labels.metric_name();
+        if !metric.is_empty() && self.judged.as_deref() != Some(metric) {
+            evaluator.judge_counter(labels, metric, self.span);
+            if !evaluator.settings.type_and_unit_labels {
+                self.judged = Some(metric.to_owned());
+            }
+        }
     }
 
     /// Gives the results for a series to the sink, if there are any.
@@ -667,9 +830,11 @@ impl SeriesCall {
         id: Option<SeriesId>,
         labels: &Labels,
         drop_name: bool,
-        sink: &mut Sink<'_, 's>,
+        sink: &mut dyn Sink<'s>,
     ) -> Result<(), EvalError> {
-        let is_rate = self.is_rate();
+        if !self.results.floats.is_empty() {
+            self.judge(evaluator, labels);
+        }
         let Results {
             floats,
             histograms,
@@ -679,15 +844,6 @@ impl SeriesCall {
             return Ok(());
         }
         let drop_name = !keeps_name(self.id) || drop_name;
-        if is_rate && !floats.is_empty() && !(self.has_one_name && self.judged.is_some()) {
-            let metric = labels.metric_name();
-            if !metric.is_empty() && self.judged.as_deref() != Some(metric) {
-                evaluator.judge_counter(labels, metric, self.span);
-                if !evaluator.settings.type_and_unit_labels {
-                    self.judged = Some(metric.to_owned());
-                }
-            }
-        }
         let passing = PassingSeries {
             id,
             labels,
@@ -700,7 +856,7 @@ impl SeriesCall {
         if let Some(seen) = &mut self.seen {
             self.has_same_labels |= !seen.insert(passing.own_labels());
         }
-        sink(evaluator, passing)
+        sink.take(evaluator, passing)
     }
 }
 

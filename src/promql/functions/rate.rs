@@ -439,28 +439,45 @@ pub(crate) fn extrapolated(
         && call.extension == Extension::None
         && (!call.use_starts || !is_counter || window.starts.is_empty());
     if is_plain {
-        plain_extrapolated(call, window, known, is_counter).map(RangeValue::Float)
+        let falls = window.falls.iter().map(|fall| fall.before);
+        plain_extrapolated(call, window.times, window.values, falls, known).map(RangeValue::Float)
     } else {
         other_extrapolated(call, window, annotations, is_counter)
     }
 }
 
-/// Of floats alone, without start timestamps.
+/// As [`extrapolated`], of floats without start timestamps in a window that is not extended.
+#[inline]
+pub(crate) fn extrapolated_floats(
+    call: &RangeCall<'_>,
+    times: &[i64],
+    values: &[f64],
+    known: &mut KnownSpacing,
+) -> Option<f64> {
+    let pairs = values.windows(2).filter_map(|pair| match pair {
+        [before, after] if after < before => Some(*before),
+        _ => None,
+    });
+    plain_extrapolated(call, times, values, pairs, known)
+}
+
+/// `falls` gives the values that lower ones follow.
 #[inline]
 fn plain_extrapolated(
     call: &RangeCall<'_>,
-    window: &Window<'_>,
+    times: &[i64],
+    values: &[f64],
+    falls: impl Iterator<Item = f64>,
     known: &mut KnownSpacing,
-    is_counter: bool,
 ) -> Option<f64> {
-    let [first, .., last] = window.values else {
+    let [first, .., last] = values else {
         return None;
     };
     let mut increase = last - first;
-    let (mut spacing, mut factor) = known.of(call, window.times)?;
-    if is_counter {
-        for fall in window.falls {
-            increase += fall.before;
+    let (mut spacing, mut factor) = known.of(call, times)?;
+    if call.id != FunctionId::Delta {
+        for before in falls {
+            increase += before;
         }
         if !is_far_from_zero(&spacing, *first, increase)
             && let Some(to_zero) = time_to_zero(spacing.sampled, *first, increase)
