@@ -611,17 +611,15 @@ impl Store {
     pub(crate) fn append_rows(&mut self, series: &[SeriesId], times: &[i64], rows: &[f64]) {
         debug_assert!(!rows.iter().any(|value| is_stale(*value)));
         let width = series.len();
-        if width == 0 {
-            return;
-        }
         let run = regular(times);
-        for column in 0..width {
-            let at = series.get(column).map_or(usize::MAX, |id| id.0);
-            let Some((_, data)) = self.series.get_mut(at) else {
+        for (column, SeriesId(at)) in series.iter().enumerate() {
+            let Some((_, data)) = self.series.get_mut(*at) else {
                 continue;
             };
-            let rows = rows.chunks_exact(width);
-            let values = rows.map(|row| row.get(column).copied().unwrap_or(f64::NAN));
+            let values = (0..times.len()).map(|row| {
+                let value = rows.get(row * width + column);
+                value.copied().unwrap_or(f64::NAN)
+            });
             let is_plain = data.starts.is_empty() && data.histograms.is_empty();
             if let Some((start, every)) = run
                 && is_plain

@@ -16,8 +16,8 @@ const UNWRITTEN: usize = 8;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Account {
     pub tallies: [Tally; OUTCOMES.len()],
-    /// Outcomes that have series, as bits.
-    shown: u8,
+    /// Whether each outcome has series.
+    shown: [bool; OUTCOMES.len()],
     groups: Vec<Group>,
     /// The labels of its series; none before the first has any.
     place: Option<Arc<Place>>,
@@ -32,8 +32,8 @@ struct Group {
     number: usize,
     /// The number of its part in the catalogue.
     part: usize,
-    /// Outcomes that it counts, as bits.
-    outcomes: u8,
+    /// The numbers of the outcomes that it counts, in rising order.
+    outcomes: Vec<usize>,
     series: Vec<SeriesId>,
     /// What the series showed at the latest scrapes, one after the other: those that have not been
     /// written to the store.
@@ -64,11 +64,10 @@ impl Account {
         unwritten: &[i64],
         time: i64,
     ) {
-        for (outcome, tally) in OUTCOMES.into_iter().zip(&self.tallies) {
-            if tally.requests >= 1.0 && self.shown & outcome.bit() == 0 {
-                self.shown |= outcome.bit();
-                let place = (self.place).get_or_insert_with(|| catalogue.place(identity));
-                show(place, outcome, &mut self.groups, store);
+        for (tally, is_shown) in self.tallies.iter().zip(&self.shown) {
+            if tally.requests >= 1.0 && !is_shown {
+                self.show(catalogue, identity, store);
+                break;
             }
         }
         for group in &mut self.groups {
@@ -100,7 +99,7 @@ impl Account {
         self.end(store, unwritten, time);
         self.groups.clear();
         self.place = None;
-        self.shown = 0;
+        self.shown = Default::default();
     }
 
     /// Finds its series again after old samples were dropped.
@@ -113,20 +112,36 @@ impl Account {
             }
         }
     }
-}
 
-/// Lets these groups of a place, those that are shown, count an outcome too.
-fn show(place: &Place, outcome: Outcome, groups: &mut Vec<Group>, store: &mut Store) {
-    for (number, of_place) in place.groups_of(outcome) {
-        match groups.iter_mut().find(|group| group.number == number) {
-            Some(group) => group.outcomes |= outcome.bit(),
-            None => groups.push(Group::new(number, of_place, outcome, store)),
+    /// Gives series to the outcomes that have requests but none yet.
+    #[cold]
+    fn show(&mut self, catalogue: &Catalogue, identity: &Identity<'_>, store: &mut Store) {
+        let place = (self.place).get_or_insert_with(|| catalogue.place(identity));
+        let of_outcome = self.tallies.iter().zip(&mut self.shown);
+        for (outcome, (tally, is_shown)) in of_outcome.enumerate() {
+            if tally.requests < 1.0 || *is_shown {
+                continue;
+            }
+            *is_shown = true;
+            for (number, of_place) in place.groups_of(outcome) {
+                let mut known = self.groups.iter_mut();
+                match known.find(|group| group.number == number) {
+                    Some(group) => {
+                        group.outcomes.push(outcome);
+                        group.outcomes.sort_unstable();
+                    }
+                    None => {
+                        let group = Group::new(number, of_place, outcome, store);
+                        self.groups.push(group);
+                    }
+                }
+            }
         }
     }
 }
 
 impl Group {
-    fn new(number: usize, place: &PlaceGroup, outcome: Outcome, store: &mut Store) -> Self {
+    fn new(number: usize, place: &PlaceGroup, outcome: usize, store: &mut Store) -> Self {
         let series = place.series.iter().map(|labels| {
             let id = store.hashed_series_id(labels);
             store.reserve(id, ROOM);
@@ -135,7 +150,7 @@ impl Group {
         Self {
             number,
             part: place.part,
-            outcomes: outcome.bit(),
+            outcomes: vec![outcome],
             series: series.collect(),
             unwritten: Vec::with_capacity(UNWRITTEN * place.series.len()),
             live: false,
@@ -149,10 +164,9 @@ impl Group {
         tallies: &[Tally; OUTCOMES.len()],
         sums: &mut Vec<f64>,
     ) -> bool {
-        let counted = OUTCOMES.into_iter().zip(tallies);
-        let counted = counted.filter(|(outcome, _)| self.outcomes & outcome.bit() != 0);
+        let counted = (self.outcomes.iter()).filter_map(|outcome| tallies.get(*outcome));
         let (mut requests, mut seconds) = (0.0, 0.0);
-        for (_, tally) in counted.clone() {
+        for tally in counted.clone() {
             requests += tally.requests;
             seconds += tally.seconds;
         }
@@ -163,24 +177,13 @@ impl Group {
         sums.clear();
         sums.extend([requests, seconds * part.per_second, 0.0]);
         if part.buckets > 0 {
-            let first = sums.len();
-            for (_, tally) in counted {
-                let counts = tally.buckets.get(..part.buckets).unwrap_or_default();
-                match sums.get_mut(first..) {
-                    Some(sums) if !sums.is_empty() => {
-                        for (sum, count) in sums.iter_mut().zip(counts) {
-                            *sum += count;
-                        }
-                    }
-                    Some(_) | None => sums.extend_from_slice(counts),
-                }
+            let mut counts: [&[f64]; OUTCOMES.len()] = Default::default();
+            for (counts, tally) in counts.iter_mut().zip(counted) {
+                *counts = tally.buckets.get(..part.buckets).unwrap_or_default();
             }
-            let mut faster = 0.0;
-            for sum in sums.iter_mut().skip(first) {
-                faster += *sum;
-                *sum = faster;
-            }
+            add_up(counts, sums);
         }
+        let sums = sums.as_slice();
         let row = part.shows.iter();
         let row = row.map(|shows| sums.get(*shows).copied().unwrap_or_default());
         self.unwritten.extend(row);
@@ -204,6 +207,27 @@ impl Group {
         self.live = false;
         for series in &self.series {
             let _ = store.append_float_to(*series, time, stale_marker());
+        }
+    }
+}
+
+/// Appends how many requests are in the first bucket, in the first two, and so on. Some of the
+/// counts may be empty.
+fn add_up(counts: [&[f64]; OUTCOMES.len()], sums: &mut Vec<f64>) {
+    let mut faster = 0.0;
+    let mut next = |count: f64| {
+        faster += count;
+        faster
+    };
+    match counts {
+        // Mostly some requests are answered and some fail.
+        [some, others, []] if some.len() == others.len() => {
+            sums.extend(some.iter().zip(others).map(|(a, b)| next(a + b)));
+        }
+        _ => {
+            let buckets = counts.iter().map(|counts| counts.len()).max();
+            let count = |at: usize| counts.iter().filter_map(|it| it.get(at)).sum();
+            sums.extend((0..buckets.unwrap_or_default()).map(|at| next(count(at))));
         }
     }
 }

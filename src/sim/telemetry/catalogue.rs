@@ -219,9 +219,9 @@ impl Place {
         Self { groups, by_outcome }
     }
 
-    /// The groups that count this outcome, each with its number.
-    pub fn groups_of(&self, outcome: Outcome) -> impl Iterator<Item = (usize, &PlaceGroup)> {
-        let numbers = self.by_outcome.get(outcome as usize).into_iter().flatten();
+    /// The groups that count the outcome of this number, each with its own.
+    pub fn groups_of(&self, outcome: usize) -> impl Iterator<Item = (usize, &PlaceGroup)> {
+        let numbers = self.by_outcome.get(outcome).into_iter().flatten();
         numbers.filter_map(|number| Some((*number, self.groups.get(*number)?)))
     }
 }

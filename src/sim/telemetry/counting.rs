@@ -13,13 +13,6 @@ pub(super) enum Outcome {
     NoPod,
 }
 
-impl Outcome {
-    /// Its place in a set of outcomes.
-    pub fn bit(self) -> u8 {
-        1 << self as u8
-    }
-}
-
 pub(super) const OUTCOMES: [Outcome; 3] = [Outcome::Answered, Outcome::Failed, Outcome::NoPod];
 
 /// Requests so far, of one outcome.

@@ -517,7 +517,8 @@ impl PodState {
     ) {
         let by_service = catalogue.has(Scope::PodByService);
         let by_gateway = catalogue.has(Scope::Service);
-        for (service, expected) in self.waiting.drain(..) {
+        for (service, expected) in &self.waiting {
+            let expected = *expected;
             let counts = match behaviours.noise {
                 Noise::None => {
                     let share = version.failing.share;
@@ -555,11 +556,12 @@ impl PodState {
                         });
                     account.add(outcome, tally);
                 }
-                if by_gateway && let Some(gateway) = gateway(gateways, &service, &version.hash) {
+                if by_gateway && let Some(gateway) = gateway(gateways, service, &version.hash) {
                     gateway.account.add(outcome, tally);
                 }
             }
         }
+        self.waiting.clear();
     }
 
     fn restart(&mut self) {
