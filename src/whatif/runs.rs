@@ -67,7 +67,10 @@ pub fn play_all(
 ) -> Result<Tallies, String> {
     let prepared: Vec<Prepared> = variants
         .iter()
-        .map(|it| Prepared::new(it.objects, it.scenario, it.traces))
+        .map(|it| {
+            let prepared = Prepared::new(it.objects, it.scenario, it.traces);
+            prepared.map(|prepared| prepared.among(variants.len()))
+        })
         .collect::<Result<_, _>>()?;
     let next = AtomicU64::new(0);
     let work = || {

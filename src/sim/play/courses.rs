@@ -20,8 +20,8 @@ use crate::time::{Duration, Timestamp};
 
 use super::outcome::Row;
 
-/// Most bytes, as estimated, that known courses may take.
-const MOST_BYTES: usize = 2 << 20;
+/// Most bytes, as estimated, that known courses may take, all of those that are kept at once.
+const MOST_BYTES: usize = 8 << 20;
 /// Of a stretch without its scenes: its question and the answer that led to it.
 const STRETCH_BYTES: usize = 600;
 /// Of a scene and a pod in it that no other scene has.
@@ -29,18 +29,19 @@ const SCENE_BYTES: usize = 200;
 const SCENE_POD_BYTES: usize = 200;
 
 /// Courses that are known, as a tree that branches where answers differ.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Courses {
     tree: RwLock<Tree>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tree {
     /// The first is where all courses begin.
     nodes: Vec<Node>,
     /// Those of all stretches by the time when they begin, each once.
     scenes: BTreeMap<Timestamp, Vec<Arc<Scene>>>,
     bytes: usize,
+    most_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -199,11 +200,14 @@ impl Track {
 }
 
 impl Courses {
-    /// None where pods fare by chance: each run has a course of its own then.
-    pub fn of(scenario: &Scenario) -> Option<Self> {
+    /// Those of one of `count` scenarios that are played at once. None where pods fare by chance: each run
+    /// has a course of its own then.
+    pub fn of(scenario: &Scenario, count: usize) -> Option<Self> {
         let random = scenario.random.as_ref();
         let steady = random.is_none_or(|random| random.pods == RandomPods::default());
-        steady.then(Self::default)
+        steady.then(|| Self {
+            tree: RwLock::new(Tree::new(MOST_BYTES / count.max(1))),
+        })
     }
 
     /// Lets metrics that were started answer along the known courses.
@@ -277,6 +281,15 @@ impl Courses {
 }
 
 impl Tree {
+    fn new(most_bytes: usize) -> Self {
+        Self {
+            nodes: Vec::new(),
+            scenes: BTreeMap::new(),
+            bytes: 0,
+            most_bytes,
+        }
+    }
+
     /// The node to which the reply at a node leads, or, without them, where all courses begin. It is
     /// made if it is not there and there is room.
     fn branch(&mut self, before: Option<(usize, Reply)>, mut stretch: Stretch) -> Option<usize> {
@@ -287,7 +300,7 @@ impl Tree {
                 branches.find(|(it, _)| it == reply).map(|(_, next)| *next)
             }
         };
-        if known.is_some() || self.bytes >= MOST_BYTES {
+        if known.is_some() || self.bytes >= self.most_bytes {
             return known;
         }
         let number = self.nodes.len();
@@ -407,7 +420,7 @@ mod tests {
 
     #[test]
     fn what_is_known_is_bounded() {
-        let mut tree = Tree::default();
+        let mut tree = Tree::new(60_000);
         let end = |number: u64| Stretch {
             scenes: Vec::new(),
             then: Then::Asks(Question {
@@ -427,7 +440,7 @@ mod tests {
         assert_eq!(tree.branch(None, end(0)), Some(0));
         let made =
             (0..100_000).map_while(|number| tree.branch(Some((0, reply(number))), end(number)));
-        assert!(made.count() <= MOST_BYTES / STRETCH_BYTES);
+        assert!(made.count() <= 60_000 / STRETCH_BYTES);
         assert_eq!(tree.branch(None, end(1)), Some(0), "what is known is found");
         assert_eq!(tree.branch(Some((0, reply(0))), end(1)), Some(1));
     }

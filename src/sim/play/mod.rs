@@ -128,8 +128,23 @@ impl Prepared {
         Ok(Self {
             scenario: scenario.clone(),
             player: Player::new(objects, scenario, traces, None)?,
-            courses: Courses::of(scenario),
+            courses: Courses::of(scenario, 1),
         })
+    }
+
+    /// The same as one of so many that are kept at once, which share the memory for what runs have in
+    /// common.
+    pub fn among(self, count: usize) -> Self {
+        let Self {
+            scenario,
+            player,
+            courses: _,
+        } = self;
+        Self {
+            courses: Courses::of(&scenario, count),
+            scenario,
+            player,
+        }
     }
 
     /// The same as [`play_with_traces`] of the scenario with this seed.
