@@ -119,6 +119,20 @@ impl Operands {
     }
 }
 
+/// Two operands, as [`Operands`] without room for more. `mark` is how much residue there was when
+/// the first had been computed.
+fn pair(machine: &mut Machine<'_, '_>, first: Value, mark: usize, second: Value) -> [Value; 2] {
+    let residue = machine.residue.len();
+    if residue <= mark {
+        return [first, second];
+    }
+    let operands = Operands {
+        values: vec![first, second],
+        marks: vec![mark, residue],
+    };
+    operands.take(machine)
+}
+
 fn fail(node: &Node, message: impl Into<String>) -> Stop {
     Stop::Error(Box::new(Error::run(message, &node.span)))
 }
@@ -161,10 +175,9 @@ impl<'t> Machine<'t, '_> {
                 if *optional && base.is_nil() {
                     return Err(Stop::Chain);
                 }
-                let mut operands = Operands::default();
-                operands.push(base, self);
-                operands.push(self.eval(property)?.deref(), self);
-                let [base, property] = operands.take(self);
+                let mark = self.residue.len();
+                let property = self.eval(property)?.deref();
+                let [base, property] = pair(self, base, mark, property);
                 at(node, ops::fetch(&base, &property))
             }
             NodeKind::Slice { base, from, to } => self.slice(node, base, from, to),
@@ -358,10 +371,9 @@ impl<'t> Machine<'t, '_> {
             },
             _ => {}
         }
-        let mut operands = Operands::default();
-        operands.push(left, self);
-        operands.push(self.eval(right_node)?.deref(), self);
-        let [left, right] = operands.take(self);
+        let mark = self.residue.len();
+        let right = self.eval(right_node)?.deref();
+        let [left, right] = pair(self, left, mark, right);
         let compare =
             |comparison| at(node, ops::compare(comparison, &left, &right)).map(Value::Bool);
         match operator {

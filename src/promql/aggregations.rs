@@ -441,14 +441,16 @@ fn reduce(
     parameter_span: Span,
     steps: Steps,
 ) -> Result<Vec<Series>, EvalError> {
+    let groups = evaluator.groups(plan.without, plan.grouping);
+    let known = groups.labels.len();
     let mut reduction = Reduction {
         op: plan.op,
         span: plan.node.span,
-        groups: evaluator.groups(plan.without, plan.grouping),
+        groups,
         rows: Rows {
             steps,
-            by_group: Vec::new(),
-            order: Vec::new(),
+            by_group: Vec::with_capacity(known),
+            order: Vec::with_capacity(known),
             work: 0,
         },
         notes: Annotations::default(),

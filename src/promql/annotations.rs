@@ -365,6 +365,9 @@ impl Annotations {
 
     /// The texts of warnings, and of infos, sorted, as the HTTP API renders them.
     pub fn into_texts(self) -> (Vec<String>, Vec<String>) {
+        if self.entries.is_empty() {
+            return Default::default();
+        }
         let (warnings, infos): (Vec<_>, Vec<_>) = self
             .entries
             .into_iter()

@@ -218,7 +218,7 @@ impl Times {
 
     /// The times after `after`, up to `until`, and where they stand. They are taken from `listed`
     /// where those of the series before were the same.
-    #[inline]
+    #[inline(always)]
     pub fn between<'a>(
         &'a self,
         after: i64,

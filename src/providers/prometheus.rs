@@ -255,7 +255,9 @@ pub fn vector_answer(values: Vec<f64>) -> Answer {
 }
 
 fn numbers(values: Vec<f64>) -> (expr::Value, String) {
-    let mut text = String::from("[");
+    // Most numbers take up to 20 characters.
+    let mut text = String::with_capacity(2 + 21 * values.len());
+    text.push('[');
     for (i, value) in values.iter().enumerate() {
         if i > 0 {
             text.push(',');

@@ -14,8 +14,9 @@ use crate::promql::ast::{Extension, Span, ValueType};
 use crate::promql::duration::NANOS_PER_MILLI;
 use crate::promql::functions::rate::{interpolate, interpolate_histograms};
 use crate::promql::functions::{FunctionId, elementwise, label_functions, ordering};
+use crate::promql::gofmt::parse_float;
 use crate::promql::histogram::{Histogram, ResetHint};
-use crate::promql::labels::{Labels, Matcher};
+use crate::promql::labels::{BUCKET_BOUND, Labels, Matcher};
 use crate::promql::series::{Floats, HistogramSample, SeriesData, SeriesId, Store, is_stale};
 use crate::promql::{aggregations, binary};
 
@@ -194,6 +195,20 @@ impl<'s> Evaluator<'s> {
     pub fn keep_groups(&mut self, groups: Groups) {
         if let Some(recall) = &mut self.recall {
             recall.keep_groups(groups);
+        }
+    }
+
+    /// The upper bound of the bucket that a series is, if it can be read.
+    pub fn bucket_bound(&mut self, labels: &Labels) -> Option<f64> {
+        let parse = |text: &str| {
+            let (bound, is_out_of_range) = parse_float(text)?;
+            (!is_out_of_range).then_some(bound)
+        };
+        let text = labels.value_near(BUCKET_BOUND, &mut 0);
+        match (&mut self.recall, text) {
+            (Some(recall), Some(text)) => recall.bound(text, parse),
+            (None, Some(text)) => parse(text),
+            (Some(_) | None, None) => parse(""),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::promql::functions::FunctionId;
 use crate::promql::functions::quantile::{
     ClassicBucket, classic_fraction, classic_quantile, native_fraction, native_quantile,
 };
-use crate::promql::gofmt::{format_openmetrics, parse_float};
+use crate::promql::gofmt::format_openmetrics;
 use crate::promql::labels::{BUCKET_BOUND, Labels};
 
 /// What is computed of each histogram.
@@ -92,10 +92,8 @@ impl Evaluator<'_> {
         let mut last_group = 0;
         let mut roles = Vec::with_capacity(series.len());
         for one in &series {
-            let bound =
-                parse_float(one.labels.get(BUCKET_BOUND)).filter(|(_, out_of_range)| !out_of_range);
-            roles.push(match bound {
-                Some((upper, _)) => {
+            roles.push(match self.bucket_bound(&one.labels) {
+                Some(upper) => {
                     // Mostly buckets follow each other.
                     let is_of_last = groups.get(last_group).is_some_and(|group| {
                         let labels = one.labels.iter();

@@ -6,7 +6,7 @@ use crate::promql::aggregations::Groups;
 use crate::promql::labels::Matcher;
 use crate::promql::series::{SeriesId, Store};
 
-/// So many selections, and as many groupings, are remembered.
+/// So many selections, and as many groupings and bounds of buckets, are remembered.
 const MOST: usize = 64;
 
 /// Which series selectors and aggregations found. Queries that are given it have the same results
@@ -19,6 +19,10 @@ pub struct Recall {
     series_count: usize,
     selections: Vec<Selection>,
     groups: Vec<Groups>,
+    /// Numbers that texts of labels mean; a store shares equal texts.
+    bounds: Vec<(Arc<str>, Option<f64>)>,
+    /// Buckets mostly come in the order of those before.
+    next_bound: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -66,6 +70,31 @@ impl Recall {
         let is_known = |groups: &Groups| groups.are_by(without, grouping);
         let at = self.groups.iter().position(is_known)?;
         Some(self.groups.swap_remove(at))
+    }
+
+    /// The number that the text of a label means, found by `parse` if it is not known.
+    pub(super) fn bound(
+        &mut self,
+        text: &Arc<str>,
+        parse: impl FnOnce(&str) -> Option<f64>,
+    ) -> Option<f64> {
+        let is_it = |(known, _): &(Arc<str>, Option<f64>)| Arc::ptr_eq(known, text);
+        let is_next = self.bounds.get(self.next_bound).is_some_and(is_it);
+        let at = if is_next {
+            Some(self.next_bound)
+        } else {
+            self.bounds.iter().position(is_it)
+        };
+        if let Some((at, (_, bound))) = at.and_then(|at| Some((at, self.bounds.get(at)?))) {
+            self.next_bound = at + 1;
+            return *bound;
+        }
+        let bound = parse(text);
+        if self.bounds.len() < MOST {
+            self.bounds.push((Arc::clone(text), bound));
+        }
+        self.next_bound = 0;
+        bound
     }
 
     pub(super) fn keep_groups(&mut self, groups: Groups) {
