@@ -284,6 +284,47 @@ fn a_service_that_is_left_chooses_all_revisions_again() {
 }
 
 #[test]
+fn an_experiment_without_ports_does_not_fill_a_virtual_service_without_end() {
+    let service = |name: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+            "spec": {"selector": {"app": "demo"}, "ports": [{"port": 80}]}
+        })
+    };
+    let destination =
+        |host: &str, weight: u8| json!({"destination": {"host": host}, "weight": weight});
+    let virtual_service = json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "vs"},
+        "spec": {"hosts": ["demo"], "http": [{
+            "name": "primary", "route": [destination("stable", 100), destination("canary", 0)],
+        }]},
+    });
+    let canary = rollout(json!({"canary": {
+        "stableService": "stable", "canaryService": "canary",
+        "trafficRouting": {"istio": {"virtualService": {"name": "vs"}}},
+        "steps": [{"setWeight": 10}, {"experiment": {
+            "duration": "1m", "templates": [{"name": "baseline", "specRef": "stable", "weight": 5}],
+        }}],
+    }}));
+    let objects = [
+        service("stable"),
+        service("canary"),
+        virtual_service,
+        canary,
+    ];
+    let mut case = Case::new(&objects, quick());
+    case.run(5);
+    case.set_image("app:v2");
+    case.run(50);
+    let observed = case.simulation.world().observed("ns").unwrap();
+    let written = observed.other("networking.istio.io/v1", "VirtualService", "vs");
+    let route = written.and_then(|it| it.pointer("/spec/http/0/route")?.as_array());
+    assert_eq!(route.map(Vec::len), Some(202));
+    case.run(60);
+    assert_eq!(case.phase(), "Healthy");
+}
+
+#[test]
 fn refused_writes_are_tried_again() {
     let mut case = Case::new(&[timed_canary()], quick());
     case.run(2);

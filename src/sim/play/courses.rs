@@ -90,48 +90,32 @@ struct Reply {
 
 impl Reply {
     fn of(answer: &MetricAnswer) -> Self {
-        let Measurement {
-            phase,
-            message,
-            started_at,
-            finished_at,
-            value: _,
-            metadata,
-            resume_at,
-        } = &answer.measurement;
         Self {
             measurement: Measurement {
-                phase: *phase,
-                message: message.clone(),
-                started_at: *started_at,
-                finished_at: *finished_at,
                 value: String::new(),
-                metadata: metadata.clone(),
-                resume_at: *resume_at,
+                ..answer.measurement.clone()
             },
             took: answer.took,
         }
     }
 
     fn is_of(&self, answer: &MetricAnswer) -> bool {
-        let Measurement {
-            phase,
-            message,
-            started_at,
-            finished_at,
-            value: _,
-            metadata,
-            resume_at,
-        } = &self.measurement;
-        let other = &answer.measurement;
-        *phase == other.phase
-            && *message == other.message
-            && *started_at == other.started_at
-            && *finished_at == other.finished_at
-            && *metadata == other.metadata
-            && *resume_at == other.resume_at
-            && self.took == answer.took
+        decisive(&self.measurement) == decisive(&answer.measurement) && self.took == answer.took
     }
+}
+
+/// All of a measurement but its value.
+fn decisive(measurement: &Measurement) -> impl PartialEq {
+    let Measurement {
+        phase,
+        message,
+        started_at,
+        finished_at,
+        value: _,
+        metadata,
+        resume_at,
+    } = measurement;
+    (phase, message, started_at, finished_at, metadata, resume_at)
 }
 
 /// How far a run came along known courses.
