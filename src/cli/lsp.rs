@@ -18,9 +18,9 @@ use lsp_types::request::{CodeActionRequest, Completion, HoverRequest, Request as
 use lsp_types::{
     CodeActionKind, CodeActionOptions, CodeActionParams, CodeActionProviderCapability,
     CompletionOptions, CompletionParams, DidChangeTextDocumentParams, DidCloseTextDocumentParams,
-    DidOpenTextDocumentParams, HoverParams, HoverProviderCapability, InitializeParams,
-    PublishDiagnosticsParams, SaveOptions, ServerCapabilities, TextDocumentSyncCapability,
-    TextDocumentSyncKind, TextDocumentSyncOptions, TextDocumentSyncSaveOptions,
+    DidOpenTextDocumentParams, HoverParams, HoverProviderCapability, PublishDiagnosticsParams,
+    SaveOptions, ServerCapabilities, TextDocumentSyncCapability, TextDocumentSyncKind,
+    TextDocumentSyncOptions, TextDocumentSyncSaveOptions,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
@@ -91,7 +91,7 @@ fn capabilities() -> ServerCapabilities {
 }
 
 fn serve(connection: &Connection, parameters: Json) -> io::Result<()> {
-    let parameters: InitializeParams = serde_json::from_value(parameters)?;
+    let parameters: convert::Opened = serde_json::from_value(parameters)?;
     let mut workspace = Workspace::new(convert::folders(&parameters));
     workspace.read_folders();
     publish(connection, &mut workspace)?;

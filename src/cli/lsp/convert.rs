@@ -7,9 +7,10 @@ use std::str::FromStr;
 
 use lsp_types::{
     CodeAction, CodeActionKind, CodeActionOrCommand, CodeDescription, Diagnostic,
-    DiagnosticRelatedInformation, DiagnosticSeverity, InitializeParams, Location, NumberOrString,
-    Position, Range, TextEdit, Uri, WorkspaceEdit,
+    DiagnosticRelatedInformation, DiagnosticSeverity, Location, NumberOrString, Position, Range,
+    TextEdit, Uri, WorkspaceEdit, WorkspaceFolder,
 };
+use serde::Deserialize;
 
 use crate::cli::lint::PAGES;
 use crate::lint::{Applicability, Finding};
@@ -19,9 +20,17 @@ use super::workspace::Workspace;
 
 const SOURCE: &str = "rollproof";
 
+/// What is read of `InitializeParams`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Opened {
+    workspace_folders: Option<Vec<WorkspaceFolder>>,
+    /// Older editors give this one folder only.
+    root_uri: Option<Uri>,
+}
+
 /// The folders that the editor has opened.
-#[allow(deprecated, reason = "older editors give one folder only")]
-pub(super) fn folders(parameters: &InitializeParams) -> Vec<PathBuf> {
+pub(super) fn folders(parameters: &Opened) -> Vec<PathBuf> {
     let given = parameters.workspace_folders.iter().flatten();
     let mut folders: Vec<PathBuf> = given.filter_map(|folder| path_of(&folder.uri)).collect();
     if folders.is_empty() {

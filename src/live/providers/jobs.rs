@@ -1,10 +1,10 @@
 //! Measurements that are Jobs of the cluster.
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
-use kube::api::{DeleteParams, ListParams, PostParams};
-use kube::{Api, Client};
-use serde_json::Value;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::{Api, Client, Resource};
+use serde_json::{Map, Value};
 
 use crate::providers::job::{self, StuckPod};
 use crate::providers::{error_measurement, job::JOB_NAME_KEY, job::JOB_NAMESPACE_KEY};
@@ -21,7 +21,7 @@ pub(super) async fn start(
     now: Timestamp,
 ) -> Result<Measurement, MeasureError> {
     let wanted = job::create(run, metric).and_then(|wanted| {
-        serde_json::from_value::<Job>(wanted).map_err(|error| error.to_string())
+        serde_json::from_value::<DynamicObject>(wanted).map_err(|error| error.to_string())
     });
     let wanted = match wanted {
         Ok(wanted) => wanted,
@@ -29,7 +29,7 @@ pub(super) async fn start(
     };
     let namespace = &run.metadata.namespace;
     let name = wanted.metadata.name.clone().unwrap_or_default();
-    let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
+    let jobs = objects_of::<Job>(client, namespace);
     let created = jobs.create(&PostParams::default(), &wanted).await;
     let refusal = match created {
         Ok(_) => return Ok(job::started(&name, namespace, now)),
@@ -59,13 +59,17 @@ pub(super) async fn look(
     let Some((namespace, name)) = named(run, measurement) else {
         return Ok(job::resume(measurement, None, None, now));
     };
-    let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
+    let jobs = objects_of::<Job>(client, namespace);
     let Some(found) = jobs.get_opt(name).await? else {
         return Ok(job::resume(measurement, None, None, now));
     };
-    let stuck = stuck_pod(client, namespace, &found).await?;
-    let found: Value = serde_json::to_value(&found)?;
-    Ok(job::resume(measurement, Some(&found), stuck.as_ref(), now))
+    let stuck = stuck_pod(client, namespace, &found.data).await?;
+    Ok(job::resume(
+        measurement,
+        Some(&found.data),
+        stuck.as_ref(),
+        now,
+    ))
 }
 
 /// Deletes the Job of a measurement, with its pods.
@@ -77,7 +81,7 @@ pub(super) async fn stop(
     let Some((namespace, name)) = named(run, measurement) else {
         return Ok(());
     };
-    let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
+    let jobs = objects_of::<Job>(client, namespace);
     match jobs.delete(name, &DeleteParams::foreground()).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
@@ -97,47 +101,58 @@ fn named<'a>(run: &'a AnalysisRun, measurement: &'a Measurement) -> Option<(&'a 
     Some((namespace, filled(JOB_NAME_KEY)?))
 }
 
+/// Objects of a kind as JSON: their types with all that pods can say would be the largest part of
+/// the program.
+fn objects_of<K: Resource<DynamicType = ()>>(
+    client: &Client,
+    namespace: &str,
+) -> Api<DynamicObject> {
+    let kind = ApiResource::erase::<K>(&());
+    Api::namespaced_with(client.clone(), namespace, &kind)
+}
+
 /// The first container of an unfinished Job that will never start by itself.
 async fn stuck_pod(
     client: &Client,
     namespace: &str,
-    job: &Job,
+    job: &Value,
 ) -> Result<Option<StuckPod>, MeasureError> {
-    let status = job.status.as_ref();
-    let is_active = status.is_some_and(|status| status.active.unwrap_or(0) > 0);
-    let selector = job
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.selector.as_ref()?.match_labels.as_ref());
-    let Some(selector) = selector.filter(|_| is_active) else {
+    let active = job.pointer("/status/active").and_then(Value::as_i64);
+    let selector = job.pointer("/spec/selector/matchLabels");
+    let Some(selector) = selector
+        .and_then(Value::as_object)
+        .filter(|_| active.is_some_and(|active| active > 0))
+    else {
         return Ok(None);
     };
     let selector: Vec<String> = selector
         .iter()
-        .map(|(key, value)| format!("{key}={value}"))
+        .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
         .collect();
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let pods = pods
-        .list(&ListParams::default().labels(&selector.join(",")))
-        .await?;
+    let selected = ListParams::default().labels(&selector.join(","));
+    let pods = objects_of::<Pod>(client, namespace).list(&selected).await?;
     Ok(pods.into_iter().find_map(|pod| {
-        let status = pod.status?;
-        let statuses = status.init_container_statuses.into_iter().flatten();
         let name = pod.metadata.name.unwrap_or_default();
-        statuses
-            .chain(status.container_statuses.into_iter().flatten())
+        ["initContainerStatuses", "containerStatuses"]
+            .iter()
+            .filter_map(|member| pod.data.get("status")?.get(member)?.as_array())
+            .flatten()
             .filter_map(|container| waiting(&name, container))
             .find(StuckPod::is_terminal)
     }))
 }
 
-fn waiting(pod: &str, container: ContainerStatus) -> Option<StuckPod> {
-    let waiting = container.state?.waiting?;
+fn waiting(pod: &str, container: &Value) -> Option<StuckPod> {
+    let waiting = container.pointer("/state/waiting")?.as_object()?;
+    let text = |of: &Map<String, Value>, member: &str| {
+        let text = of.get(member).and_then(Value::as_str);
+        text.map(str::to_owned)
+    };
     Some(StuckPod {
         pod: pod.to_owned(),
-        container: container.name,
-        reason: waiting.reason?,
-        message: waiting.message.unwrap_or_default(),
+        container: text(container.as_object()?, "name")?,
+        reason: text(waiting, "reason")?,
+        message: text(waiting, "message").unwrap_or_default(),
     })
 }
 

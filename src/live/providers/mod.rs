@@ -41,8 +41,6 @@ pub struct Measurer {
 pub enum MeasureError {
     #[error("{0}")]
     Cluster(#[from] Box<kube::Error>),
-    #[error("a Job that cannot be read: {0}")]
-    Job(#[from] serde_json::Error),
 }
 
 impl From<kube::Error> for MeasureError {

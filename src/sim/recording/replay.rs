@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::engine::{Observed, analysis, experiment, rollout};
@@ -150,18 +151,17 @@ impl Replay {
         let Some(object) = self.objects.get(&key) else {
             return Err(LineError::UnknownObject(shown_name));
         };
-        let object = object.clone();
         let found = match kind {
             DecidedKind::Rollout => {
-                let rollout: Rollout = serde_json::from_value(object)?;
+                let rollout: Rollout = Rollout::deserialize(object)?;
                 shown(rollout::decide(&rollout, observed, now))?
             }
             DecidedKind::Experiment => {
-                let experiment: Experiment = serde_json::from_value(object)?;
+                let experiment: Experiment = Experiment::deserialize(object)?;
                 shown(experiment::decide(&experiment, observed, now))?
             }
             DecidedKind::AnalysisRun => {
-                let run: AnalysisRun = serde_json::from_value(object)?;
+                let run: AnalysisRun = AnalysisRun::deserialize(object)?;
                 observed.secrets = secrets;
                 let decision = analysis::decide(&run, observed, &answers, now);
                 observed.secrets = BTreeMap::new();
