@@ -17,6 +17,10 @@ pub const DEBOUNCE: Duration = Duration::from_millis(2);
 const REST: Duration = Duration::from_millis(20);
 /// The same for an Experiment, which then sees the first measurements of the runs it started.
 const REST_OF_EXPERIMENT: Duration = Duration::from_millis(40);
+/// From so many looks at Rollouts a second on there is a crowd.
+const CROWD: u32 = 50;
+/// How long counts of pods may wait in a crowd for what comes after them, so that both are one write.
+const COUNTS_WAIT: Duration = Duration::from_secs(2);
 /// Objects whose last look is remembered before those that have rested are forgotten.
 const REMEMBERED: usize = 100;
 /// The reference's rate limiter: first wait after a failure, doubled up to the longest
@@ -69,6 +73,36 @@ struct State {
     ended: BTreeMap<ObjectRef, Instant>,
     /// Failures in a row.
     failures: BTreeMap<ObjectRef, u32>,
+    /// Of looks at Rollouts.
+    pace: Pace,
+    /// Since when counts of a Rollout's pods wait to be written.
+    waiting: BTreeMap<ObjectRef, Instant>,
+}
+
+/// How many looks there were in this second, and in the one before.
+#[derive(Default)]
+struct Pace {
+    since: Option<Instant>,
+    looks: u32,
+    before: u32,
+}
+
+impl Pace {
+    fn count(&mut self, now: Instant) {
+        const SECOND: Duration = Duration::from_secs(1);
+        let passed = self.since.map(|since| now - since);
+        if passed.is_none_or(|passed| passed >= SECOND) {
+            let is_next = passed.is_some_and(|passed| passed < 2 * SECOND);
+            self.before = if is_next { self.looks } else { 0 };
+            self.looks = 0;
+            self.since = Some(now);
+        }
+        self.looks = self.looks.saturating_add(1);
+    }
+
+    fn is_crowd(&self) -> bool {
+        self.looks.max(self.before) > CROWD
+    }
 }
 
 impl Queue {
@@ -100,11 +134,27 @@ impl Queue {
         lock(&self.state).failures.remove(object);
     }
 
+    /// Whether nothing but counts of a Rollout's pods is still not to be written: then it is looked at
+    /// again in time.
+    pub fn postpone(&self, object: &ObjectRef) -> bool {
+        let postponed = lock(&self.state).postpone(object, Instant::now());
+        if postponed {
+            self.changed.notify_one();
+        }
+        postponed
+    }
+
+    /// Nothing waits to be written any more.
+    pub fn written(&self, object: &ObjectRef) {
+        lock(&self.state).waiting.remove(object);
+    }
+
     /// Drops what is known of an object that is gone.
     pub fn forget(&self, object: &ObjectRef) {
         let mut state = lock(&self.state);
         state.failures.remove(object);
         state.ended.remove(object);
+        state.waiting.remove(object);
         if let Some(key) = state.standing.remove(object) {
             state.due.remove(&key);
         }
@@ -204,12 +254,32 @@ impl State {
                 .retain(|_, ended| *ended + REST_OF_EXPERIMENT > now);
         }
         self.ended.insert(object.clone(), now);
+        if object.kind == Kind::Rollout {
+            self.pace.count(now);
+        }
         // What was asked for meanwhile is not looked at before the rest is over.
         let rested = now + rest(&object.kind);
         if let Some(key) = self.standing.get(object).filter(|key| key.0 < rested) {
             self.due.remove(key);
             self.standing.remove(object);
             self.add(object, now, rested);
+        }
+    }
+
+    fn postpone(&mut self, object: &ObjectRef, now: Instant) -> bool {
+        let until = self.pace.is_crowd().then(|| {
+            let since = self.waiting.entry(object.clone()).or_insert(now);
+            *since + COUNTS_WAIT
+        });
+        match until.filter(|until| *until > now) {
+            Some(until) => {
+                self.add(object, now, until);
+                true
+            }
+            None => {
+                self.waiting.remove(object);
+                false
+            }
         }
     }
 
@@ -279,6 +349,31 @@ mod tests {
         assert_eq!(state.take(now, &WORKERS), Ok(rollout("a")));
         assert_eq!(state.take(now, &WORKERS), Ok(run));
         assert_eq!(state.take(now, &WORKERS), Err(None));
+    }
+
+    #[test]
+    fn in_a_crowd_counts_wait_until_it_is_over() {
+        let start = Instant::now();
+        let at = |millis: u64| start + Duration::from_millis(millis);
+        let (a, b) = (rollout("a"), rollout("b"));
+        let mut state = State::default();
+        for millis in 0..=50 {
+            assert!(!state.postpone(&a, at(millis)));
+            state.finish(&b, false, at(millis));
+        }
+        assert!(state.postpone(&a, at(200)));
+        assert_eq!(state.take(at(2199), &WORKERS), Err(Some(at(2200))));
+        assert!(state.postpone(&a, at(2199)));
+        for millis in 1200..=1250 {
+            state.finish(&b, false, at(millis));
+        }
+        state.finish(&b, false, at(2199));
+        assert_eq!(state.take(at(2200), &WORKERS), Ok(a.clone()));
+        assert!(!state.postpone(&a, at(2200)));
+        assert!(state.postpone(&a, at(2201)));
+        state.finish(&b, false, at(3300));
+        assert!(!state.postpone(&a, at(3301)));
+        assert!(state.waiting.is_empty());
     }
 
     #[test]
