@@ -330,8 +330,8 @@ impl Controller {
             report(object, &steps, status.as_ref(), &reasons);
             return Ok(());
         }
-        let is_little = counts_only && steps.is_empty() && events.is_empty();
-        let status = status.filter(|_| !is_little || !self.queue.postpone(object));
+        // What is done now follows from no count that is stored.
+        let status = status.filter(|_| !counts_only || !self.queue.postpone(object));
         let mut versions = Versions::default();
         let mut done = Ok(());
         for step in steps {
