@@ -20,7 +20,7 @@ const REST_OF_EXPERIMENT: Duration = Duration::from_millis(40);
 /// From so many looks at Rollouts a second on there is a crowd.
 const CROWD: u32 = 50;
 /// How long counts of pods may wait in a crowd for what comes after them, so that both are one write.
-const COUNTS_WAIT: Duration = Duration::from_secs(2);
+const COUNTS_WAIT: Duration = Duration::from_secs(5);
 /// Objects whose last look is remembered before those that have rested are forgotten.
 const REMEMBERED: usize = 100;
 /// The reference's rate limiter: first wait after a failure, doubled up to the longest
@@ -134,8 +134,8 @@ impl Queue {
         lock(&self.state).failures.remove(object);
     }
 
-    /// Whether nothing but counts of a Rollout's pods is still not to be written: then it is looked at
-    /// again in time.
+    /// Whether a status in which only counts of pods are new is not written yet: in a crowd, for a
+    /// while. Then the Rollout is looked at again in time.
     pub fn postpone(&self, object: &ObjectRef) -> bool {
         let postponed = lock(&self.state).postpone(object, Instant::now());
         if postponed {
@@ -362,17 +362,16 @@ mod tests {
             state.finish(&b, false, at(millis));
         }
         assert!(state.postpone(&a, at(200)));
-        assert_eq!(state.take(at(2199), &WORKERS), Err(Some(at(2200))));
-        assert!(state.postpone(&a, at(2199)));
-        for millis in 1200..=1250 {
+        for millis in (1000..5200).step_by(10) {
+            assert_eq!(state.take(at(millis), &WORKERS), Err(Some(at(5200))));
+            assert!(state.postpone(&a, at(millis)));
             state.finish(&b, false, at(millis));
         }
-        state.finish(&b, false, at(2199));
-        assert_eq!(state.take(at(2200), &WORKERS), Ok(a.clone()));
-        assert!(!state.postpone(&a, at(2200)));
-        assert!(state.postpone(&a, at(2201)));
-        state.finish(&b, false, at(3300));
-        assert!(!state.postpone(&a, at(3301)));
+        assert_eq!(state.take(at(5200), &WORKERS), Ok(a.clone()));
+        assert!(!state.postpone(&a, at(5200)));
+        assert!(state.postpone(&a, at(5201)));
+        state.finish(&b, false, at(7300));
+        assert!(!state.postpone(&a, at(7301)));
         assert!(state.waiting.is_empty());
     }
 
