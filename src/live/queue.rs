@@ -17,8 +17,9 @@ pub const DEBOUNCE: Duration = Duration::from_millis(2);
 const REST: Duration = Duration::from_millis(20);
 /// The same for an Experiment, which then sees the first measurements of the runs it started.
 const REST_OF_EXPERIMENT: Duration = Duration::from_millis(40);
-/// From so many looks at Rollouts a second on there is a crowd.
-const CROWD: u32 = 50;
+/// So many Rollouts that are looked at within so long are a crowd.
+const CROWD: usize = 25;
+const CROWD_SPAN: Duration = Duration::from_secs(3);
 /// How long counts of pods may wait in a crowd for what comes after them, so that both are one write.
 const COUNTS_WAIT: Duration = Duration::from_secs(5);
 /// Objects whose last look is remembered before those that have rested are forgotten.
@@ -73,36 +74,8 @@ struct State {
     ended: BTreeMap<ObjectRef, Instant>,
     /// Failures in a row.
     failures: BTreeMap<ObjectRef, u32>,
-    /// Of looks at Rollouts.
-    pace: Pace,
     /// Since when counts of a Rollout's pods wait to be written.
     waiting: BTreeMap<ObjectRef, Instant>,
-}
-
-/// How many looks there were in this second, and in the one before.
-#[derive(Default)]
-struct Pace {
-    since: Option<Instant>,
-    looks: u32,
-    before: u32,
-}
-
-impl Pace {
-    fn count(&mut self, now: Instant) {
-        const SECOND: Duration = Duration::from_secs(1);
-        let passed = self.since.map(|since| now - since);
-        if passed.is_none_or(|passed| passed >= SECOND) {
-            let is_next = passed.is_some_and(|passed| passed < 2 * SECOND);
-            self.before = if is_next { self.looks } else { 0 };
-            self.looks = 0;
-            self.since = Some(now);
-        }
-        self.looks = self.looks.saturating_add(1);
-    }
-
-    fn is_crowd(&self) -> bool {
-        self.looks.max(self.before) > CROWD
-    }
 }
 
 impl Queue {
@@ -250,13 +223,9 @@ impl State {
             self.release(&object.kind);
         }
         if self.ended.len() > REMEMBERED {
-            self.ended
-                .retain(|_, ended| *ended + REST_OF_EXPERIMENT > now);
+            self.ended.retain(|_, ended| *ended + CROWD_SPAN > now);
         }
         self.ended.insert(object.clone(), now);
-        if object.kind == Kind::Rollout {
-            self.pace.count(now);
-        }
         // What was asked for meanwhile is not looked at before the rest is over.
         let rested = now + rest(&object.kind);
         if let Some(key) = self.standing.get(object).filter(|key| key.0 < rested) {
@@ -266,8 +235,16 @@ impl State {
         }
     }
 
+    fn is_crowd(&self, now: Instant) -> bool {
+        let looked_at = self
+            .ended
+            .iter()
+            .filter(|(object, ended)| object.kind == Kind::Rollout && **ended + CROWD_SPAN > now);
+        looked_at.take(CROWD).count() == CROWD
+    }
+
     fn postpone(&mut self, object: &ObjectRef, now: Instant) -> bool {
-        let until = self.pace.is_crowd().then(|| {
+        let until = self.is_crowd(now).then(|| {
             let since = self.waiting.entry(object.clone()).or_insert(now);
             *since + COUNTS_WAIT
         });
@@ -355,23 +332,23 @@ mod tests {
     fn in_a_crowd_counts_wait_until_it_is_over() {
         let start = Instant::now();
         let at = |millis: u64| start + Duration::from_millis(millis);
-        let (a, b) = (rollout("a"), rollout("b"));
+        let a = rollout("a");
         let mut state = State::default();
-        for millis in 0..=50 {
-            assert!(!state.postpone(&a, at(millis)));
-            state.finish(&b, false, at(millis));
-        }
+        let look_at_others = |state: &mut State, millis: u64| {
+            for other in 0..25 {
+                state.finish(&rollout(&format!("other-{other}")), false, at(millis));
+            }
+        };
+        assert!(!state.postpone(&a, at(0)));
+        look_at_others(&mut state, 0);
         assert!(state.postpone(&a, at(200)));
-        for millis in (1000..5200).step_by(10) {
-            assert_eq!(state.take(at(millis), &WORKERS), Err(Some(at(5200))));
-            assert!(state.postpone(&a, at(millis)));
-            state.finish(&b, false, at(millis));
-        }
+        look_at_others(&mut state, 2900);
+        assert_eq!(state.take(at(5199), &WORKERS), Err(Some(at(5200))));
+        assert!(state.postpone(&a, at(5199)));
         assert_eq!(state.take(at(5200), &WORKERS), Ok(a.clone()));
         assert!(!state.postpone(&a, at(5200)));
         assert!(state.postpone(&a, at(5201)));
-        state.finish(&b, false, at(7300));
-        assert!(!state.postpone(&a, at(7301)));
+        assert!(!state.postpone(&a, at(5900)));
         assert!(state.waiting.is_empty());
     }
 
