@@ -26,7 +26,7 @@ use crate::sim::time_fields::TruncateTimes;
 use crate::spec::analysis::AnalysisRun;
 use crate::spec::meta::{ConditionStatus, ObjectMeta};
 use crate::spec::rollout::Rollout;
-use crate::spec::rollout_status::{RolloutConditionType, RolloutStatus};
+use crate::spec::rollout_status::RolloutConditionType;
 use crate::time::Timestamp;
 
 /// Why a reconciliation broke off.
@@ -50,8 +50,6 @@ pub enum Failure {
 struct Outcome {
     steps: Vec<Step>,
     status: Option<Write>,
-    /// Nothing else is new in the status.
-    counts_only: bool,
     wake_at: Option<Timestamp>,
     events: Vec<Event>,
     reasons: Vec<String>,
@@ -143,20 +141,12 @@ impl Controller {
                 .actions
                 .iter()
                 .any(|action| matches!(action, Action::UpdateReplicaSet(_)));
-        let counts_only = decision
-            .status
-            .as_ref()
-            .is_some_and(|status| differ_in_counts_only(&rollout.status, status));
         let status = decision.status.as_ref().and_then(|status| {
             let mut status = status.clone();
             status.truncate_times();
             status_write(object, &rollout.metadata, &rollout.status, &status)
         });
-        let outcome = Outcome {
-            counts_only,
-            ..outcome(place, object, decision, status)
-        };
-        Some((outcome, touches_pods))
+        Some((outcome(place, object, decision, status), touches_pods))
     }
 
     async fn reconcile_experiment(self: &Arc<Self>, object: &ObjectRef) -> Result<(), Failure> {
@@ -317,7 +307,6 @@ impl Controller {
         let Outcome {
             steps,
             status,
-            counts_only,
             wake_at,
             events,
             reasons,
@@ -330,8 +319,6 @@ impl Controller {
             report(object, &steps, status.as_ref(), &reasons);
             return Ok(());
         }
-        // What is done now follows from no count that is stored.
-        let status = status.filter(|_| !counts_only || !self.queue.postpone(object));
         let mut versions = Versions::default();
         let mut done = Ok(());
         for step in steps {
@@ -345,7 +332,6 @@ impl Controller {
             && let Some(write) = status
         {
             done = self.write(write, &mut versions).await;
-            self.queue.written(object);
         }
         if let Some(at) = wake_at {
             let wait = at.since(now()).as_nanos();
@@ -407,7 +393,6 @@ impl Controller {
         let outcome = Outcome {
             steps: Vec::new(),
             status: status_write(object, &rest.metadata, &rest.status, &status),
-            counts_only: false,
             wake_at: None,
             events: vec![event],
             reasons: Vec::new(),
@@ -546,36 +531,11 @@ fn outcome<S>(
     Outcome {
         steps: plan::steps(place, object, actions),
         status,
-        counts_only: false,
         wake_at,
         events,
         reasons,
         failure,
     }
-}
-
-/// Whether nothing is new but counts of pods, what is said of them, and that there is progress.
-fn differ_in_counts_only(old: &RolloutStatus, new: &RolloutStatus) -> bool {
-    let mut same = RolloutStatus {
-        replicas: old.replicas,
-        updated_replicas: old.updated_replicas,
-        ready_replicas: old.ready_replicas,
-        available_replicas: old.available_replicas,
-        hpa_replicas: old.hpa_replicas,
-        message: old.message.clone(),
-        ..new.clone()
-    };
-    let type_ = RolloutConditionType::Progressing;
-    if let (Some(known), Some(condition)) = (
-        conditions::condition(old, type_),
-        same.conditions
-            .make_mut()
-            .iter_mut()
-            .find(|condition| condition.type_ == type_),
-    ) {
-        condition.last_update_time = known.last_update_time;
-    }
-    same == *old
 }
 
 fn status_write<S: Serialize>(
@@ -607,47 +567,5 @@ fn report(object: &ObjectRef, steps: &[Step], status: Option<&Write>, reasons: &
     });
     for line in steps.chain(status.map(show)) {
         tracing::info!(object = %object, reasons = reasons.join("; "), "would {line}");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn counts_are_told_from_what_matters() {
-        let status = |change: Value| -> RolloutStatus {
-            let mut status = json!({
-                "phase": "Progressing", "message": "more replicas need to be updated",
-                "replicas": 1, "conditions": [{
-                    "type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated",
-                    "lastUpdateTime": "2026-01-01T00:00:00Z",
-                }],
-            });
-            for (path, value) in change.as_object().into_iter().flatten() {
-                if let Some(place) = status.pointer_mut(path) {
-                    *place = value.clone();
-                }
-            }
-            serde_json::from_value(status).unwrap()
-        };
-        let old = status(json!({}));
-        for (change, counts_only) in [
-            (json!({"/replicas": 2, "/message": "old replicas"}), true),
-            (
-                json!({"/conditions/0/lastUpdateTime": "2026-01-01T00:00:01Z"}),
-                true,
-            ),
-            (json!({"/replicas": 2, "/phase": "Healthy"}), false),
-            (
-                json!({"/conditions/0/reason": "NewReplicaSetAvailable"}),
-                false,
-            ),
-        ] {
-            let new = status(change.clone());
-            assert_eq!(differ_in_counts_only(&old, &new), counts_only, "{change}");
-        }
     }
 }
