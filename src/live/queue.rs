@@ -17,6 +17,11 @@ pub const DEBOUNCE: Duration = Duration::from_millis(2);
 const REST: Duration = Duration::from_millis(20);
 /// The same for an Experiment, which then sees the first measurements of the runs it started.
 const REST_OF_EXPERIMENT: Duration = Duration::from_millis(40);
+/// So many Rollouts that are looked at within so long are a crowd.
+const CROWD: usize = 25;
+const CROWD_SPAN: Duration = Duration::from_secs(3);
+/// How long counts of pods may wait in a crowd for what comes after them, so that both are one write.
+const COUNTS_WAIT: Duration = Duration::from_secs(5);
 /// Objects whose last look is remembered before those that have rested are forgotten.
 const REMEMBERED: usize = 100;
 /// The reference's rate limiter: first wait after a failure, doubled up to the longest
@@ -69,6 +74,8 @@ struct State {
     ended: BTreeMap<ObjectRef, Instant>,
     /// Failures in a row.
     failures: BTreeMap<ObjectRef, u32>,
+    /// Since when counts of a Rollout's pods wait to be written.
+    waiting: BTreeMap<ObjectRef, Instant>,
 }
 
 impl Queue {
@@ -100,11 +107,27 @@ impl Queue {
         lock(&self.state).failures.remove(object);
     }
 
+    /// Whether a status in which only counts of pods are new is not written yet: in a crowd, for a
+    /// while. Then the Rollout is looked at again in time.
+    pub fn postpone(&self, object: &ObjectRef) -> bool {
+        let postponed = lock(&self.state).postpone(object, Instant::now());
+        if postponed {
+            self.changed.notify_one();
+        }
+        postponed
+    }
+
+    /// Nothing waits to be written any more.
+    pub fn written(&self, object: &ObjectRef) {
+        lock(&self.state).waiting.remove(object);
+    }
+
     /// Drops what is known of an object that is gone.
     pub fn forget(&self, object: &ObjectRef) {
         let mut state = lock(&self.state);
         state.failures.remove(object);
         state.ended.remove(object);
+        state.waiting.remove(object);
         if let Some(key) = state.standing.remove(object) {
             state.due.remove(&key);
         }
@@ -200,8 +223,7 @@ impl State {
             self.release(&object.kind);
         }
         if self.ended.len() > REMEMBERED {
-            self.ended
-                .retain(|_, ended| *ended + REST_OF_EXPERIMENT > now);
+            self.ended.retain(|_, ended| *ended + CROWD_SPAN > now);
         }
         self.ended.insert(object.clone(), now);
         // What was asked for meanwhile is not looked at before the rest is over.
@@ -210,6 +232,31 @@ impl State {
             self.due.remove(key);
             self.standing.remove(object);
             self.add(object, now, rested);
+        }
+    }
+
+    fn is_crowd(&self, now: Instant) -> bool {
+        let looked_at = self
+            .ended
+            .iter()
+            .filter(|(object, ended)| object.kind == Kind::Rollout && **ended + CROWD_SPAN > now);
+        looked_at.take(CROWD).count() == CROWD
+    }
+
+    fn postpone(&mut self, object: &ObjectRef, now: Instant) -> bool {
+        let until = self.is_crowd(now).then(|| {
+            let since = self.waiting.entry(object.clone()).or_insert(now);
+            *since + COUNTS_WAIT
+        });
+        match until.filter(|until| *until > now) {
+            Some(until) => {
+                self.add(object, now, until);
+                true
+            }
+            None => {
+                self.waiting.remove(object);
+                false
+            }
         }
     }
 
@@ -279,6 +326,30 @@ mod tests {
         assert_eq!(state.take(now, &WORKERS), Ok(rollout("a")));
         assert_eq!(state.take(now, &WORKERS), Ok(run));
         assert_eq!(state.take(now, &WORKERS), Err(None));
+    }
+
+    #[test]
+    fn in_a_crowd_counts_wait_until_it_is_over() {
+        let start = Instant::now();
+        let at = |millis: u64| start + Duration::from_millis(millis);
+        let a = rollout("a");
+        let mut state = State::default();
+        let look_at_others = |state: &mut State, millis: u64| {
+            for other in 0..25 {
+                state.finish(&rollout(&format!("other-{other}")), false, at(millis));
+            }
+        };
+        assert!(!state.postpone(&a, at(0)));
+        look_at_others(&mut state, 0);
+        assert!(state.postpone(&a, at(200)));
+        look_at_others(&mut state, 2900);
+        assert_eq!(state.take(at(5199), &WORKERS), Err(Some(at(5200))));
+        assert!(state.postpone(&a, at(5199)));
+        assert_eq!(state.take(at(5200), &WORKERS), Ok(a.clone()));
+        assert!(!state.postpone(&a, at(5200)));
+        assert!(state.postpone(&a, at(5201)));
+        assert!(!state.postpone(&a, at(5900)));
+        assert!(state.waiting.is_empty());
     }
 
     #[test]

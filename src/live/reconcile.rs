@@ -26,7 +26,7 @@ use crate::sim::time_fields::TruncateTimes;
 use crate::spec::analysis::AnalysisRun;
 use crate::spec::meta::{ConditionStatus, ObjectMeta};
 use crate::spec::rollout::Rollout;
-use crate::spec::rollout_status::RolloutConditionType;
+use crate::spec::rollout_status::{RolloutCondition, RolloutConditionType, RolloutStatus};
 use crate::time::Timestamp;
 
 /// Why a reconciliation broke off.
@@ -50,6 +50,8 @@ pub enum Failure {
 struct Outcome {
     steps: Vec<Step>,
     status: Option<Write>,
+    /// Nothing else is new in the status.
+    counts_only: bool,
     wake_at: Option<Timestamp>,
     events: Vec<Event>,
     reasons: Vec<String>,
@@ -141,12 +143,20 @@ impl Controller {
                 .actions
                 .iter()
                 .any(|action| matches!(action, Action::UpdateReplicaSet(_)));
+        let counts_only = decision
+            .status
+            .as_ref()
+            .is_some_and(|status| differ_in_counts_only(&rollout.status, status));
         let status = decision.status.as_ref().and_then(|status| {
             let mut status = status.clone();
             status.truncate_times();
             status_write(object, &rollout.metadata, &rollout.status, &status)
         });
-        Some((outcome(place, object, decision, status), touches_pods))
+        let outcome = Outcome {
+            counts_only,
+            ..outcome(place, object, decision, status)
+        };
+        Some((outcome, touches_pods))
     }
 
     async fn reconcile_experiment(self: &Arc<Self>, object: &ObjectRef) -> Result<(), Failure> {
@@ -307,6 +317,7 @@ impl Controller {
         let Outcome {
             steps,
             status,
+            counts_only,
             wake_at,
             events,
             reasons,
@@ -319,6 +330,8 @@ impl Controller {
             report(object, &steps, status.as_ref(), &reasons);
             return Ok(());
         }
+        // What is done now follows from no count that is stored.
+        let status = status.filter(|_| !counts_only || !self.queue.postpone(object));
         let mut versions = Versions::default();
         let mut done = Ok(());
         for step in steps {
@@ -332,6 +345,7 @@ impl Controller {
             && let Some(write) = status
         {
             done = self.write(write, &mut versions).await;
+            self.queue.written(object);
         }
         if let Some(at) = wake_at {
             let wait = at.since(now()).as_nanos();
@@ -393,6 +407,7 @@ impl Controller {
         let outcome = Outcome {
             steps: Vec::new(),
             status: status_write(object, &rest.metadata, &rest.status, &status),
+            counts_only: false,
             wake_at: None,
             events: vec![event],
             reasons: Vec::new(),
@@ -531,11 +546,37 @@ fn outcome<S>(
     Outcome {
         steps: plan::steps(place, object, actions),
         status,
+        counts_only: false,
         wake_at,
         events,
         reasons,
         failure,
     }
+}
+
+/// Whether nothing is new but counts of pods, what is said of them, and that there is progress.
+fn differ_in_counts_only(old: &RolloutStatus, new: &RolloutStatus) -> bool {
+    let same = RolloutStatus {
+        replicas: old.replicas,
+        updated_replicas: old.updated_replicas,
+        ready_replicas: old.ready_replicas,
+        available_replicas: old.available_replicas,
+        hpa_replicas: old.hpa_replicas,
+        message: old.message.clone(),
+        conditions: old.conditions.clone(),
+        ..new.clone()
+    };
+    // A condition that is set anew moves to the end.
+    let known = |condition: &RolloutCondition| {
+        conditions::condition(old, condition.type_).is_some_and(|known| {
+            let mut known = known.clone();
+            if condition.type_ == RolloutConditionType::Progressing {
+                known.last_update_time = condition.last_update_time;
+            }
+            known == *condition
+        })
+    };
+    same == *old && old.conditions.len() == new.conditions.len() && new.conditions.iter().all(known)
 }
 
 fn status_write<S: Serialize>(
@@ -567,5 +608,52 @@ fn report(object: &ObjectRef, steps: &[Step], status: Option<&Write>, reasons: &
     });
     for line in steps.chain(status.map(show)) {
         tracing::info!(object = %object, reasons = reasons.join("; "), "would {line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn counts_are_told_from_what_matters() {
+        let first = json!({
+            "phase": "Progressing", "message": "more replicas need to be updated",
+            "replicas": 1, "conditions": [{
+                "type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated",
+                "lastUpdateTime": "2026-01-01T00:00:00Z",
+            }, {"type": "Available", "status": "True", "reason": "AvailableReason"}],
+        });
+        let status = |change: &Value| -> RolloutStatus {
+            let mut status = first.clone();
+            for (path, value) in change.as_object().into_iter().flatten() {
+                if let Some(place) = status.pointer_mut(path) {
+                    *place = value.clone();
+                }
+            }
+            serde_json::from_value(status).unwrap()
+        };
+        let old = status(&json!({}));
+        for (change, counts_only) in [
+            (json!({"/replicas": 2, "/message": "old replicas"}), true),
+            (
+                json!({"/conditions/0/lastUpdateTime": "2026-01-01T00:00:01Z"}),
+                true,
+            ),
+            (json!({"/replicas": 2, "/phase": "Healthy"}), false),
+            (
+                json!({"/conditions/0/reason": "NewReplicaSetAvailable"}),
+                false,
+            ),
+            (json!({"/conditions/1/status": "False"}), false),
+            (json!({"/conditions/1/type": "Paused"}), false),
+        ] {
+            let mut new = status(&change);
+            assert_eq!(differ_in_counts_only(&old, &new), counts_only, "{change}");
+            new.conditions.make_mut().reverse();
+            assert_eq!(differ_in_counts_only(&old, &new), counts_only, "{change}");
+        }
     }
 }
