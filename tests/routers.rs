@@ -88,12 +88,12 @@ fn write(fixture: &mut Fixture, split: &Split) -> Vec<routers::Note> {
 
 /// Puts the weights into the status, as the engine does after writing.
 fn remember(fixture: &mut Fixture, split: &Split) {
-    fixture.rollout.status.canary.weights = Some(TrafficWeights {
+    fixture.rollout.status.canary.weights = Some(Box::new(TrafficWeights {
         canary: split.canary.clone(),
         stable: split.stable.clone(),
         additional: split.additional.clone(),
         verified: None,
-    });
+    }));
 }
 
 /// Before, split and after of each fixture; the snapshot beside it is what it has after each.

@@ -9,6 +9,7 @@ use crate::spec::analysis::{AnalysisRun, Measurement, Metric};
 use crate::spec::experiment::Experiment;
 use crate::spec::kubernetes::Service;
 use crate::spec::rollout_status::RolloutStatus;
+use crate::spec::string_map::StringMap;
 use crate::time::Timestamp;
 
 use super::observed::ReplicaSet;
@@ -147,8 +148,8 @@ pub enum Action {
     /// Replace labels and annotations of a running pod.
     UpdatePodMetadata {
         name: String,
-        labels: BTreeMap<String, String>,
-        annotations: BTreeMap<String, String>,
+        labels: StringMap,
+        annotations: StringMap,
     },
     /// Take a measurement of this metric, arguments resolved. The answer is an argument of the
     /// next decision on the run. `resume` is the unfinished measurement to go on with.

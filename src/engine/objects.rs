@@ -16,6 +16,7 @@ use crate::spec::experiment::Experiment;
 use crate::spec::kubernetes::{PodTemplate, Service};
 use crate::spec::meta::{LabelSelector, ObjectMeta};
 use crate::spec::rollout::Rollout;
+use crate::spec::string_map::StringMap;
 
 /// The kind of an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -674,7 +675,7 @@ fn secret(value: &Value) -> Result<Object, String> {
             .into_iter()
             .flatten()
             .filter_map(|(name, text)| Some((name.clone(), text.as_str()?.to_owned())))
-            .collect::<BTreeMap<String, String>>()
+            .collect::<StringMap>()
     };
     let mut data = BTreeMap::new();
     for (key, text) in strings("data") {

@@ -9,6 +9,7 @@ use crate::providers::conditions::judge;
 use crate::providers::prometheus::{sample_text, scalar_answer, vector_answer};
 use crate::spec::analysis::AnalysisPhase;
 use crate::spec::metric_provider::MetricProvider;
+use crate::spec::string_map::StringMap;
 use crate::time::Timestamp;
 
 /// An answer of a metric provider.
@@ -127,7 +128,7 @@ fn judged(metric: &MetricView<'_>, result: Value, text: &str) -> MetricOutcome {
     let answer = Answer {
         result,
         text: text.to_owned(),
-        metadata: std::collections::BTreeMap::new(),
+        metadata: StringMap::default(),
     };
     judged_answer(metric, answer)
 }

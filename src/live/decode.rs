@@ -135,6 +135,7 @@ fn without_spec(mut tree: Value) -> Result<Rollout, String> {
 fn trim(object: &mut Object) {
     if let Some(metadata) = object.metadata_mut() {
         metadata.annotations.make_mut().remove(LAST_APPLIED);
+        metadata.owner_references.make_mut().shrink_to_fit();
     }
     match object {
         Object::Service(service) => {
@@ -156,7 +157,8 @@ fn trim(object: &mut Object) {
             }
         }
         Object::Rollout(rollout) => {
-            let spec = &mut Arc::make_mut(rollout).spec;
+            let Rollout { spec, status, .. } = Arc::make_mut(rollout);
+            status.conditions.make_mut().shrink_to_fit();
             spec.template.shrink();
             if let Some(canary) = &mut spec.strategy.canary {
                 canary.make_mut().steps.make_mut().shrink_to_fit();

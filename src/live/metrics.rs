@@ -430,7 +430,7 @@ fn gauges_of_rollout(rollout: &Rollout, status: &RolloutStatus) -> RolloutGauges
     let routing = strategy
         .canary
         .as_ref()
-        .and_then(|canary| canary.traffic_routing.as_ref());
+        .and_then(|canary| canary.traffic_routing.as_deref());
     // Of several the reference shows the last of its list; it does not know the others.
     let routers = routing.map(|routing| {
         [

@@ -498,7 +498,7 @@ fn add_needs_of_strategy(rollout: &Rollout, needs: &mut BTreeSet<Kind>) {
     if names_services || canary.traffic_routing.is_some() {
         needs.insert(Kind::Service);
     }
-    let routing = canary.traffic_routing.iter();
+    let routing = canary.traffic_routing.as_deref().into_iter();
     for router in routing.flat_map(routers::used_by) {
         let kinds = router.facts().kinds.iter();
         needs.extend(kinds.map(|it| match (it.group, it.kind) {

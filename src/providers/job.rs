@@ -1,10 +1,9 @@
 //! The job provider: a metric that is a Kubernetes Job (argo-rollouts `metricproviders/job`).
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
 use crate::spec::analysis::{AnalysisPhase, AnalysisRun, Measurement, Metric};
+use crate::spec::string_map::StringMap;
 use crate::time::{Duration, Timestamp};
 
 use super::error_measurement;
@@ -31,9 +30,9 @@ pub fn create(run: &AnalysisRun, metric: &Metric) -> Result<Value, String> {
         return Err("the job's spec is not an object".into());
     };
     let mut spec = spec.clone();
-    let mut labels = BTreeMap::clone(&job.metadata.labels);
+    let mut labels = StringMap::clone(&job.metadata.labels);
     labels.insert(UID_LABEL.into(), run.metadata.uid.clone());
-    let mut annotations = BTreeMap::clone(&job.metadata.annotations);
+    let mut annotations = StringMap::clone(&job.metadata.annotations);
     for (key, value) in [
         ("analysisrun.argoproj.io/name", &run.metadata.name),
         ("analysisrun.argoproj.io/namespace", &run.metadata.namespace),
@@ -80,7 +79,7 @@ pub fn started(name: &str, namespace: &str, now: Timestamp) -> Measurement {
         started_at: Some(now),
         finished_at: None,
         value: String::new(),
-        metadata: BTreeMap::from([
+        metadata: StringMap::from([
             (JOB_NAME_KEY.to_owned(), name.to_owned()),
             (JOB_NAMESPACE_KEY.to_owned(), namespace.to_owned()),
         ]),

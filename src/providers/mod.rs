@@ -10,10 +10,9 @@ pub mod prometheus;
 pub mod settings;
 pub mod web;
 
-use std::collections::BTreeMap;
-
 use crate::expr::Value;
 use crate::spec::analysis::{AnalysisPhase, Measurement, Metric};
+use crate::spec::string_map::StringMap;
 use crate::time::{Duration, Timestamp};
 
 use conditions::Compiled;
@@ -57,7 +56,7 @@ impl Response {
 pub struct Answer {
     pub result: Value,
     pub text: String,
-    pub metadata: BTreeMap<String, String>,
+    pub metadata: StringMap,
 }
 
 /// The request of a metric that is asked over HTTP.
@@ -162,7 +161,7 @@ pub fn error_measurement(
         started_at: Some(started_at),
         finished_at: Some(finished_at),
         value: String::new(),
-        metadata: BTreeMap::new(),
+        metadata: StringMap::default(),
         resume_at: None,
     }
 }

@@ -1,13 +1,12 @@
 //! The Prometheus provider (argo-rollouts `metricproviders/prometheus`).
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::expr;
 use crate::promql::eval::{Sample, SampleValue};
 use crate::promql::{self, Outcome};
 use crate::spec::metric_provider::{PrometheusMetric, PrometheusRangeQueryArgs};
+use crate::spec::string_map::StringMap;
 use crate::time::{Duration, Timestamp};
 
 use super::settings::SettingsError;
@@ -240,7 +239,7 @@ pub fn scalar_answer(value: f64) -> Answer {
     Answer {
         result: expr::Value::Float(value),
         text: sample_text(value),
-        metadata: BTreeMap::new(),
+        metadata: StringMap::default(),
     }
 }
 
@@ -250,7 +249,7 @@ pub fn vector_answer(values: Vec<f64>) -> Answer {
     Answer {
         result,
         text,
-        metadata: BTreeMap::new(),
+        metadata: StringMap::default(),
     }
 }
 
@@ -295,12 +294,12 @@ pub fn sample_text(value: f64) -> String {
     }
 }
 
-fn warnings_metadata<'w>(warnings: impl Iterator<Item = &'w str>) -> BTreeMap<String, String> {
+fn warnings_metadata<'w>(warnings: impl Iterator<Item = &'w str>) -> StringMap {
     let quoted: Vec<String> = warnings.map(|warning| format!("\"{warning}\"")).collect();
     if quoted.is_empty() {
-        return BTreeMap::new();
+        return StringMap::default();
     }
-    BTreeMap::from([("warnings".to_owned(), quoted.join(", "))])
+    StringMap::from([("warnings".to_owned(), quoted.join(", "))])
 }
 
 /// A scheme and a host, as the reference asks for.

@@ -1,11 +1,10 @@
 //! The web provider: any HTTP endpoint (argo-rollouts `metricproviders/webmetric`).
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::expr;
 use crate::spec::metric_provider::WebMetric;
+use crate::spec::string_map::StringMap;
 use crate::time::Duration;
 
 use super::json_path::JsonPath;
@@ -97,7 +96,7 @@ pub fn decode(metric: &WebMetric, response: &Response) -> Result<Answer, String>
         return Ok(Answer {
             result: expr::Value::from(body.as_str()),
             text: body.clone(),
-            metadata: BTreeMap::new(),
+            metadata: StringMap::default(),
         });
     };
     let found = path(metric)?
@@ -110,7 +109,7 @@ pub fn decode(metric: &WebMetric, response: &Response) -> Result<Answer, String>
     Ok(Answer {
         text: go_json(&value),
         result: expr::Value::from_json(&value),
-        metadata: BTreeMap::new(),
+        metadata: StringMap::default(),
     })
 }
 

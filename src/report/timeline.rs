@@ -101,11 +101,24 @@ pub fn summary(play: &Play, look: Look) -> String {
             ),
         );
     }
-    let shares: Vec<String> = time_at_share
+    // A release that rests before its end has the share of the last moment for as long as it is left alone.
+    let stays_at = match outcome.verdict {
+        Verdict::WaitsForPeople | Verdict::Stuck => play.samples.last().map(|it| it.share),
+        Verdict::Promoted
+        | Verdict::Aborted
+        | Verdict::Healthy
+        | Verdict::Invalid
+        | Verdict::Unfinished => None,
+    };
+    let mut shares: Vec<String> = time_at_share
         .iter()
         .filter(|entry| entry.share > 0.0 && entry.seconds >= 0.05)
+        .filter(|entry| stays_at != Some(entry.share))
         .map(|entry| format!("{} for {}", percent(entry.share), length(entry.seconds)))
         .collect();
+    if let Some(share) = stays_at.filter(|share| *share > 0.0) {
+        shares.push(format!("{} until somebody acts", percent(share)));
+    }
     if !shares.is_empty() {
         push(&mut out, &format!("traffic   {}", shares.join(", ")));
     }
@@ -122,8 +135,10 @@ pub fn summary(play: &Play, look: Look) -> String {
     }
     let text = format!("pods      {peak_pods} at the peak");
     push(&mut out, &text);
-    if *measurements > 0 {
-        push(&mut out, &format!("measured  {measurements} times"));
+    match measurements {
+        0 => {}
+        1 => push(&mut out, "measured  once"),
+        _ => push(&mut out, &format!("measured  {measurements} times")),
     }
     for note in &play.notes {
         push(&mut out, &format!("note      {note}"));

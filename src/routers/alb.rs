@@ -147,7 +147,7 @@ pub(super) struct Balancer<'a> {
 impl<'a> Balancer<'a> {
     pub(super) fn of(rollout: &'a Rollout) -> Option<Self> {
         let canary = rollout.spec.strategy.canary.as_ref()?;
-        let alb = canary.traffic_routing.as_ref()?.alb.as_ref()?;
+        let alb = canary.traffic_routing.as_deref()?.alb.as_ref()?;
         let (stable, canary_service) = rollout.ping_pong_or_named_services();
         Some(Self {
             rollout,

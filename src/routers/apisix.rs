@@ -140,7 +140,7 @@ impl<'a> Gateway<'a> {
         let Some(canary) = &rollout.spec.strategy.canary else {
             return Ok(None);
         };
-        let Some(route) = canary.traffic_routing.as_ref().and_then(settings) else {
+        let Some(route) = canary.traffic_routing.as_deref().and_then(settings) else {
             return Ok(None);
         };
         let key = APISIX_ROUTE.key(&route.name);

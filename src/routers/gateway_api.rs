@@ -201,7 +201,7 @@ struct Route<'a> {
 impl<'a> Gateway<'a> {
     fn of(rollout: &'a Rollout) -> Result<Option<Self>, Refusal> {
         let canary = rollout.spec.strategy.canary.as_ref();
-        let routing = canary.and_then(|canary| canary.traffic_routing.as_ref());
+        let routing = canary.and_then(|canary| canary.traffic_routing.as_deref());
         let Some(settings) = routing.and_then(|routing| routing.plugins.get(PLUGIN)) else {
             return Ok(None);
         };

@@ -161,7 +161,7 @@ impl<'a> Mesh<'a> {
         split: &'a Split,
     ) -> Result<Option<Self>, Refusal> {
         let canary = rollout.spec.strategy.canary.as_ref();
-        let routing = canary.and_then(|canary| canary.traffic_routing.as_ref());
+        let routing = canary.and_then(|canary| canary.traffic_routing.as_deref());
         let Some(istio) = routing.and_then(|routing| routing.istio.as_ref()) else {
             return Ok(None);
         };

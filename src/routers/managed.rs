@@ -30,7 +30,7 @@ pub(super) fn routes_of_steps(rollout: &Rollout) -> (Vec<&SetHeaderRoute>, Vec<&
     let steps = steps.flat_map(|canary| canary.steps.iter());
     let headers = steps
         .clone()
-        .filter_map(|step| step.set_header_route.as_ref());
-    let mirrors = steps.filter_map(|step| step.set_mirror_route.as_ref());
+        .filter_map(|step| step.set_header_route.as_deref());
+    let mirrors = steps.filter_map(|step| step.set_mirror_route.as_deref());
     (headers.collect(), mirrors.collect())
 }

@@ -268,6 +268,6 @@ pub fn not_built(routing: &RolloutTrafficRouting) -> Vec<String> {
 /// where its objects cannot be read.
 pub fn read(rollout: &Rollout, objects: &Objects) -> Option<Split> {
     let canary = rollout.spec.strategy.canary.as_ref()?;
-    let routing = canary.traffic_routing.as_ref()?;
+    let routing = canary.traffic_routing.as_deref()?;
     used_by(routing).find_map(|router| router.read(rollout, objects).ok())
 }

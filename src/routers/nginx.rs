@@ -158,7 +158,7 @@ struct Settings<'a> {
 impl<'a> Settings<'a> {
     fn of(rollout: &'a Rollout) -> Option<Self> {
         let canary = rollout.spec.strategy.canary.as_ref()?;
-        let routing = canary.traffic_routing.as_ref()?;
+        let routing = canary.traffic_routing.as_deref()?;
         Some(Self {
             rollout,
             nginx: routing.nginx.as_ref()?,

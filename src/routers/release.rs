@@ -14,7 +14,7 @@ pub const ROUTING_ANNOTATION: &str = "rollproof.dev/traffic-routing";
 /// What [`ROUTING_ANNOTATION`] has to say; none where no router is used that is built.
 pub fn remembered(rollout: &Rollout) -> Option<String> {
     let canary = rollout.spec.strategy.canary.as_ref()?;
-    let routing = canary.traffic_routing.as_ref()?;
+    let routing = canary.traffic_routing.as_deref()?;
     used_by(routing).next()?;
     let steps = canary.steps.iter();
     let steps: Vec<CanaryStep> = steps
@@ -25,7 +25,7 @@ pub fn remembered(rollout: &Rollout) -> Option<String> {
         canary_service: canary.canary_service.clone(),
         stable_service: canary.stable_service.clone(),
         ping_pong: canary.ping_pong.clone(),
-        traffic_routing: Some(routing.clone()),
+        traffic_routing: Some(Box::new(routing.clone())),
         steps: steps.into(),
         ..CanaryStrategy::default()
     };
@@ -37,7 +37,7 @@ pub fn removed(rollout: &Rollout) -> Option<Rollout> {
     let text = rollout.metadata.annotations.get(ROUTING_ANNOTATION)?;
     let mut before: CanaryStrategy = serde_json::from_str(text).ok()?;
     let now = rollout.spec.strategy.canary.as_ref();
-    let now = now.and_then(|canary| canary.traffic_routing.as_ref());
+    let now = now.and_then(|canary| canary.traffic_routing.as_deref());
     let routing = before.traffic_routing.as_mut()?;
     if let Some(now) = now {
         let kept = |is_kept: bool| !is_kept;
@@ -75,7 +75,7 @@ pub fn release(rollout: &Rollout, objects: &Objects) -> (Split, Writing, Vec<Ref
     };
     let (mut writing, mut refusals) = (Writing::default(), Vec::new());
     let canary = rollout.spec.strategy.canary.as_ref();
-    let routing = canary.and_then(|canary| canary.traffic_routing.as_ref());
+    let routing = canary.and_then(|canary| canary.traffic_routing.as_deref());
     let used = ROUTERS
         .iter()
         .filter(|router| routing.is_some_and(|routing| router.is_used(routing)));

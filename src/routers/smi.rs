@@ -143,7 +143,7 @@ struct Settings<'a> {
 impl<'a> Settings<'a> {
     fn of(rollout: &'a Rollout) -> Option<Self> {
         let canary = rollout.spec.strategy.canary.as_ref()?;
-        let smi = canary.traffic_routing.as_ref()?.smi.as_ref()?;
+        let smi = canary.traffic_routing.as_deref()?.smi.as_ref()?;
         let or = |text: &'a str, default: &'a str| if text.is_empty() { default } else { text };
         Some(Self {
             name: or(&smi.traffic_split_name, &rollout.metadata.name),

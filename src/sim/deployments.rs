@@ -1,7 +1,6 @@
 //! The Deployment controller: a ReplicaSet a template, rolled over within surge and unavailability
 //! (`k8s.io/kubernetes` `pkg/controller/deployment`).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -10,6 +9,7 @@ use crate::engine::{ReplicaSet, hash};
 use crate::spec::decode::decode;
 use crate::spec::kubernetes::{Deployment, PodTemplate};
 use crate::spec::meta::{IntOrString, ObjectMeta, OwnerReference};
+use crate::spec::string_map::StringMap;
 
 use super::metrics::MetricSource;
 use super::observer::Observer;
@@ -96,7 +96,7 @@ impl<M: MetricSource, P: PodModel> Simulation<M, P> {
             metadata: ObjectMeta {
                 name: format!("{}-{template_hash}", object.name),
                 labels: template.labels().into(),
-                annotations: BTreeMap::from([(
+                annotations: StringMap::from([(
                     REVISION_ANNOTATION.to_owned(),
                     revision.to_string(),
                 )])

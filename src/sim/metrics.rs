@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::expr;
 use crate::providers::{self, Answer, Response, web};
 use crate::spec::analysis::{Measurement, Metric};
+use crate::spec::string_map::StringMap;
 use crate::time::{Duration, Timestamp};
 
 use super::world::World;
@@ -164,7 +165,7 @@ fn judge_value(metric: &Metric, value: &Value, now: Timestamp) -> Measurement {
     let answer = Answer {
         result: float.map_or_else(|| expr::Value::from_json(value), expr::Value::Float),
         text: value.to_string(),
-        metadata: BTreeMap::new(),
+        metadata: StringMap::default(),
     };
     providers::judge(metric, answer, now, now)
 }

@@ -1,6 +1,5 @@
 //! Analysis templates and runs (argo-rollouts `pkg/apis/rollouts/v1alpha1/analysis_types.go`).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -10,6 +9,7 @@ use super::meta::{DurationString, IntOrString, ObjectMeta, is_false, is_zero};
 use super::metric_provider::MetricProvider;
 use super::rollout::{AnalysisTemplateRef, FieldRef};
 use super::shared::{Shared, is_empty_list, is_empty_map};
+use super::string_map::StringMap;
 use super::text_enum::{text_enum, unset_by_default};
 use crate::time::Timestamp;
 
@@ -246,7 +246,7 @@ pub struct MetricResult {
     #[serde(skip_serializing_if = "is_false")]
     pub dry_run: bool,
     #[serde(skip_serializing_if = "is_empty_map")]
-    pub metadata: Shared<BTreeMap<String, String>>,
+    pub metadata: Shared<StringMap>,
     #[serde(skip_serializing_if = "is_zero")]
     pub consecutive_success: i32,
 }
@@ -264,8 +264,8 @@ pub struct Measurement {
     pub finished_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub value: String,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "StringMap::is_empty")]
+    pub metadata: StringMap,
     /// When an asynchronous measurement is to be looked at again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume_at: Option<Timestamp>,

@@ -130,14 +130,14 @@ impl RolloutSpec {
     /// What a step's `setWeight` is a share of.
     pub fn max_traffic_weight_or_default(&self) -> i32 {
         self.canary()
-            .and_then(|canary| canary.traffic_routing.as_ref()?.max_traffic_weight)
+            .and_then(|canary| canary.traffic_routing.as_deref()?.max_traffic_weight)
             .unwrap_or(MAX_TRAFFIC_WEIGHT)
     }
 
     /// Prefix of the annotations written to ingresses for nginx.
     pub fn nginx_annotation_prefix_or_default(&self) -> &str {
         self.canary()
-            .and_then(|canary| canary.traffic_routing.as_ref()?.nginx.as_ref())
+            .and_then(|canary| canary.traffic_routing.as_deref()?.nginx.as_ref())
             .map(|nginx| nginx.annotation_prefix.as_str())
             .filter(|prefix| !prefix.is_empty())
             .unwrap_or(NGINX_ANNOTATION_PREFIX)

@@ -1,12 +1,11 @@
 //! Reads values of a rollout by path, for arguments with `fieldRef`.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::go_text::quote;
 use super::meta::ObjectMeta;
 use super::rollout::Rollout;
+use super::string_map::StringMap;
 use super::validation::syntax;
 
 /// The value a `fieldRef` names: metadata as the downward API reads it, anything else by walking
@@ -65,7 +64,7 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
     (!map.is_empty()).then_some((map, key))
 }
 
-fn format_map(map: &BTreeMap<String, String>) -> String {
+fn format_map(map: &StringMap) -> String {
     let lines: Vec<String> = map
         .iter()
         .map(|(key, value)| format!("{key}={}", quote(value)))

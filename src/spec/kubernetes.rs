@@ -1,12 +1,11 @@
 //! The few core Kubernetes objects a rollout leans on. What is not named is kept in `rest`.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::meta::{IntOrString, LabelSelector, ObjectMeta, is_zero};
 use super::shared::Shared;
+use super::string_map::StringMap;
 
 /// A `PodTemplateSpec` as written; a JSON object, or nothing. Copies share it until one changes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -46,12 +45,12 @@ impl PodTemplate {
     }
 
     /// `metadata.labels`; values that are no strings are left out.
-    pub fn labels(&self) -> BTreeMap<String, String> {
+    pub fn labels(&self) -> StringMap {
         self.metadata_strings("labels")
     }
 
     /// `metadata.annotations`; values that are no strings are left out.
-    pub fn annotations(&self) -> BTreeMap<String, String> {
+    pub fn annotations(&self) -> StringMap {
         self.metadata_strings("annotations")
     }
 
@@ -130,7 +129,7 @@ impl PodTemplate {
         }
     }
 
-    fn metadata_strings(&self, key: &str) -> BTreeMap<String, String> {
+    fn metadata_strings(&self, key: &str) -> StringMap {
         self.0
             .get("metadata")
             .and_then(|metadata| metadata.get(key))
@@ -197,8 +196,8 @@ pub struct Service {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceSpec {
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub selector: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "StringMap::is_empty")]
+    pub selector: StringMap,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<ServicePort>,
     #[serde(flatten)]

@@ -1,7 +1,6 @@
 //! Parts that all Kubernetes objects share (`apimachinery` `meta/v1` and `util/intstr`).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::num::{IntErrorKind, ParseIntError};
 
@@ -10,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::go_text::quote;
 use super::shared::{Shared, is_empty_list, is_empty_map};
+use super::string_map::StringMap;
 use super::text_enum::text_enum;
 use crate::time::{Duration, DurationError, Timestamp};
 
@@ -39,9 +39,9 @@ pub struct ObjectMeta {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_timestamp: Option<Timestamp>,
     #[serde(skip_serializing_if = "is_empty_map")]
-    pub labels: Shared<BTreeMap<String, String>>,
+    pub labels: Shared<StringMap>,
     #[serde(skip_serializing_if = "is_empty_map")]
-    pub annotations: Shared<BTreeMap<String, String>>,
+    pub annotations: Shared<StringMap>,
     #[serde(skip_serializing_if = "is_empty_list")]
     pub owner_references: Shared<Vec<OwnerReference>>,
     /// Fields not named here (`finalizers`, `managedFields`, ...), kept for writing back.
@@ -77,7 +77,7 @@ pub struct OwnerReference {
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
     #[serde(skip_serializing_if = "is_empty_map")]
-    pub match_labels: Shared<BTreeMap<String, String>>,
+    pub match_labels: Shared<StringMap>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub match_expressions: Vec<LabelSelectorRequirement>,
 }
@@ -89,7 +89,7 @@ impl LabelSelector {
     }
 
     /// Whether `labels` meet every requirement; `None` if an operator is unknown.
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> Option<bool> {
+    pub fn matches(&self, labels: &StringMap) -> Option<bool> {
         let mut all = self
             .match_labels
             .iter()
@@ -113,7 +113,7 @@ pub struct LabelSelectorRequirement {
 }
 
 impl LabelSelectorRequirement {
-    fn matches(&self, labels: &BTreeMap<String, String>) -> Option<bool> {
+    fn matches(&self, labels: &StringMap) -> Option<bool> {
         let value = labels.get(&self.key);
         match self.operator.as_str() {
             "In" => Some(value.is_some_and(|v| self.values.contains(v))),

@@ -19,6 +19,7 @@ pub mod rollout;
 pub mod rollout_status;
 pub mod schema;
 pub mod shared;
+pub mod string_map;
 pub mod templates;
 mod text_enum;
 pub mod traffic_routing;

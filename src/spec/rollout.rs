@@ -16,6 +16,7 @@ use super::meta::{
 };
 use super::rollout_status::{PingPongType, RolloutStatus};
 use super::shared::{Shared, is_empty_list};
+use super::string_map::StringMap;
 use super::traffic_routing::RolloutTrafficRouting;
 use crate::time::{Duration, Timestamp};
 
@@ -153,7 +154,7 @@ pub struct CanaryStrategy {
     #[serde(skip_serializing_if = "is_empty_list")]
     pub steps: Shared<Vec<CanaryStep>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub traffic_routing: Option<RolloutTrafficRouting>,
+    pub traffic_routing: Option<Box<RolloutTrafficRouting>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_unavailable: Option<IntOrString>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -230,10 +231,10 @@ pub struct PingPongSpec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodTemplateMetadata {
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "StringMap::is_empty")]
+    pub labels: StringMap,
+    #[serde(skip_serializing_if = "StringMap::is_empty")]
+    pub annotations: StringMap,
 }
 
 /// How many revisions back a rollback skips the steps.
@@ -264,17 +265,17 @@ pub struct CanaryStep {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pause: Option<RolloutPause>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub experiment: Option<RolloutExperimentStep>,
+    pub experiment: Option<Box<RolloutExperimentStep>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub analysis: Option<RolloutAnalysis>,
+    pub analysis: Option<Box<RolloutAnalysis>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_canary_scale: Option<SetCanaryScale>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub set_header_route: Option<SetHeaderRoute>,
+    pub set_header_route: Option<Box<SetHeaderRoute>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub set_mirror_route: Option<SetMirrorRoute>,
+    pub set_mirror_route: Option<Box<SetMirrorRoute>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub plugin: Option<PluginStep>,
+    pub plugin: Option<Box<PluginStep>>,
 }
 
 /// A pause; without `duration` it lasts until promoted.
@@ -525,10 +526,10 @@ pub struct RolloutAnalysis {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnalysisRunMetadata {
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "StringMap::is_empty")]
+    pub labels: StringMap,
+    #[serde(skip_serializing_if = "StringMap::is_empty")]
+    pub annotations: StringMap,
 }
 
 /// Names an AnalysisTemplate, or a ClusterAnalysisTemplate when `clusterScope`.

@@ -64,7 +64,7 @@ pub struct RolloutStatus {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub workload_observed_generation: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub alb: Option<AlbStatus>,
+    pub alb: Option<Box<AlbStatus>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub albs: Vec<AlbStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,7 +103,7 @@ pub struct CanaryStatus {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub current_experiment: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub weights: Option<TrafficWeights>,
+    pub weights: Option<Box<TrafficWeights>>,
     #[serde(skip_serializing_if = "PingPongType::is_unset")]
     pub stable_ping_pong: PingPongType,
     #[serde(skip_serializing_if = "Vec::is_empty")]

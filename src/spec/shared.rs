@@ -1,12 +1,13 @@
 //! Parts of objects that are copied and hashed far more often than changed.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::string_map::StringMap;
 
 /// A value that copies share until one of them changes, and that remembers its digest.
 #[derive(Clone, Default)]
@@ -110,7 +111,7 @@ pub(super) fn is_empty_list<T>(list: &Shared<Vec<T>>) -> bool {
 }
 
 /// For `skip_serializing_if`.
-pub(super) fn is_empty_map<K, V>(map: &Shared<BTreeMap<K, V>>) -> bool {
+pub(super) fn is_empty_map(map: &Shared<StringMap>) -> bool {
     map.is_empty()
 }
 

@@ -118,11 +118,17 @@ impl Fixture {
             let canary = self.rollout.spec.strategy.canary.iter();
             canary.flat_map(|canary| canary.steps.iter())
         };
-        let headers = steps().filter_map(|step| step.set_header_route.clone());
-        let mirrors = steps().filter_map(|step| step.set_mirror_route.clone());
+        let headers = steps().filter_map(|step| step.set_header_route.as_deref());
+        let mirrors = steps().filter_map(|step| step.set_mirror_route.as_deref());
         (
-            headers.filter(|route| !route.match_.is_empty()).collect(),
-            mirrors.filter(|route| !route.match_.is_empty()).collect(),
+            headers
+                .filter(|route| !route.match_.is_empty())
+                .cloned()
+                .collect(),
+            mirrors
+                .filter(|route| !route.match_.is_empty())
+                .cloned()
+                .collect(),
         )
     }
 

@@ -1,13 +1,13 @@
 //! One reconciliation of an AnalysisRun (argo-rollouts `analysis/analysis.go`).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::{Action, Decision, Event, Observed};
 use crate::spec::analysis::{
     AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement, Metric, MetricResult,
 };
+use crate::spec::string_map::StringMap;
 use crate::time::{Duration, Timestamp};
 
 use super::MeasurementAnswer;
@@ -390,7 +390,7 @@ fn find_metric<'p>(prepared: &'p Prepared, name: &str) -> Option<&'p Metric> {
 }
 
 /// What the providers of the reference show about a metric: the query with arguments filled in.
-fn result_metadata(metric: &Metric, prepared: &Prepared) -> BTreeMap<String, String> {
+fn result_metadata(metric: &Metric, prepared: &Prepared) -> StringMap {
     let provider = &metric.provider;
     let prometheus = provider
         .prometheus

@@ -16,6 +16,7 @@ use crate::spec::analysis::{
 use crate::spec::field_path;
 use crate::spec::meta::ObjectMeta;
 use crate::spec::rollout::{AnalysisRunArgument, AnalysisTemplateRef, Rollout};
+use crate::spec::string_map::StringMap;
 use crate::spec::templates::{merge_arguments, merge_rules, merge_templates};
 
 /// The runs a rollout's status shows.
@@ -122,8 +123,8 @@ pub fn new_run(
     arguments: &[Argument],
     dry_run: &[DryRun],
     measurement_retention: &[MeasurementRetention],
-    labels: BTreeMap<String, String>,
-    annotations: BTreeMap<String, String>,
+    labels: StringMap,
+    annotations: StringMap,
     name: &str,
     generate_name: &str,
     namespace: &str,
@@ -221,31 +222,31 @@ pub fn build_arguments(
 }
 
 /// Labels of a run started by the canary step with this index.
-pub fn step_labels(index: usize, hash: &str) -> BTreeMap<String, String> {
+pub fn step_labels(index: usize, hash: &str) -> StringMap {
     let mut labels = labels("Step", hash);
     labels.insert(STEP_INDEX_LABEL.to_owned(), index.to_string());
     labels
 }
 
 /// Labels of a canary's background run.
-pub fn background_labels(hash: &str) -> BTreeMap<String, String> {
+pub fn background_labels(hash: &str) -> StringMap {
     labels("Background", hash)
 }
 
 /// Labels of a blue-green run before the switch.
-pub fn pre_promotion_labels(hash: &str) -> BTreeMap<String, String> {
+pub fn pre_promotion_labels(hash: &str) -> StringMap {
     labels("PrePromotion", hash)
 }
 
 /// Labels of a blue-green run after the switch.
-pub fn post_promotion_labels(hash: &str) -> BTreeMap<String, String> {
+pub fn post_promotion_labels(hash: &str) -> StringMap {
     labels("PostPromotion", hash)
 }
 
 /// The label of the controller instance, if the owner has one: its runs belong to the same.
 pub fn instance_id_label(owner: &ObjectMeta) -> Option<(String, String)> {
-    let (key, id) = owner.labels.get_key_value(INSTANCE_ID_LABEL)?;
-    (!id.is_empty()).then(|| (key.clone(), id.clone()))
+    let id = owner.labels.get(INSTANCE_ID_LABEL)?;
+    (!id.is_empty()).then(|| (INSTANCE_ID_LABEL.to_owned(), id.clone()))
 }
 
 /// Names the run so that no other has its name, appending `.1`, `.2`, ... Where a run in the way
@@ -335,8 +336,8 @@ fn not_found(kind: &str, name: &str) -> String {
     format!("{kind}.argoproj.io {name:?} not found")
 }
 
-fn labels(rollout_type: &str, hash: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([
+fn labels(rollout_type: &str, hash: &str) -> StringMap {
+    StringMap::from([
         (POD_TEMPLATE_HASH_LABEL.to_owned(), hash.to_owned()),
         (ROLLOUT_TYPE_LABEL.to_owned(), rollout_type.to_owned()),
     ])

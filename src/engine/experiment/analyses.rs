@@ -8,6 +8,7 @@ use crate::engine::{Action, Event};
 use crate::spec::analysis::{AnalysisPhase, Argument};
 use crate::spec::experiment::{ExperimentAnalysisRunStatus, ExperimentAnalysisTemplateRef};
 use crate::spec::rollout::AnalysisTemplateRef;
+use crate::spec::string_map::StringMap;
 use crate::spec::templates::substitute;
 
 use super::context::Context;
@@ -150,10 +151,9 @@ impl Context<'_> {
         };
         let (own, cluster) = templates::resolve_templates(self.observed, &[reference])?;
         let metadata = &experiment.spec.analysis_run_metadata;
-        let mut labels: BTreeMap<String, String> =
-            templates::instance_id_label(&experiment.metadata)
-                .into_iter()
-                .collect();
+        let mut labels: StringMap = templates::instance_id_label(&experiment.metadata)
+            .into_iter()
+            .collect();
         labels.extend(metadata.labels.clone());
         let mut run = templates::new_run(
             &own,

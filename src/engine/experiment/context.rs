@@ -10,6 +10,7 @@ use crate::engine::{
 use crate::spec::experiment::{Experiment, ExperimentStatus};
 use crate::spec::kubernetes::Service;
 use crate::spec::meta::{ObjectMeta, OwnerReference};
+use crate::spec::string_map::StringMap;
 use crate::time::Timestamp;
 
 use super::phases;
@@ -83,7 +84,7 @@ impl<'a> Context<'a> {
             name,
             namespace: self.experiment.metadata.namespace.clone(),
             owner_references: vec![self.owner_reference()].into(),
-            annotations: BTreeMap::from(
+            annotations: StringMap::from(
                 annotations.map(|(key, value)| (key.to_owned(), value.to_owned())),
             )
             .into(),

@@ -8,6 +8,7 @@ use crate::engine::{Action, ReplicaSet};
 use crate::spec::experiment::{TemplateSpec, TemplateStatus, TemplateStatusCode};
 use crate::spec::kubernetes::{Service, ServicePort, ServiceSpec};
 use crate::spec::meta::IntOrString;
+use crate::spec::string_map::StringMap;
 
 use super::context::{Context, template_of};
 
@@ -66,7 +67,7 @@ impl Context<'_> {
                     kind: "Service".to_owned(),
                     metadata: self.template_metadata(name.to_owned(), &template.name),
                     spec: ServiceSpec {
-                        selector: BTreeMap::clone(&set.metadata.labels),
+                        selector: StringMap::clone(&set.metadata.labels),
                         ports,
                         rest: Map::new(),
                     },

@@ -1,6 +1,5 @@
 //! Analysis runs of a rollout: started, watched, ended, cleaned up.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::analysis::templates::{self, CurrentRuns};
@@ -8,6 +7,7 @@ use crate::engine::{Action, Event, REVISION_ANNOTATION, STEP_INDEX_LABEL};
 use crate::spec::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunStatus};
 use crate::spec::rollout::RolloutAnalysis;
 use crate::spec::rollout_status::{PauseReason, RolloutAnalysisRunStatus};
+use crate::spec::string_map::StringMap;
 
 use super::context::Context;
 use super::pause::pause_condition;
@@ -304,7 +304,7 @@ impl Context<'_> {
         &mut self,
         analysis: &RolloutAnalysis,
         infix: &str,
-        mut labels: BTreeMap<String, String>,
+        mut labels: StringMap,
     ) -> Result<Run, String> {
         let Some(new) = self.new_set() else {
             return Ok(None);
@@ -323,14 +323,14 @@ impl Context<'_> {
         if !infix.is_empty() {
             name = format!("{name}-{infix}");
         }
-        let mut annotations = BTreeMap::from([(REVISION_ANNOTATION.to_owned(), revision)]);
+        let mut annotations = StringMap::from([(REVISION_ANNOTATION.to_owned(), revision)]);
         labels.extend(templates::instance_id_label(&self.rollout.metadata));
         if let Some(metadata) = &analysis.analysis_run_metadata {
             labels.extend(metadata.labels.clone());
             annotations.extend(metadata.annotations.clone());
         }
         if let Some(selector) = &self.rollout.spec.selector {
-            labels.extend(BTreeMap::clone(&selector.match_labels));
+            labels.extend(StringMap::clone(&selector.match_labels));
         }
         let mut run = templates::new_run(
             &own,

@@ -77,7 +77,7 @@ impl Context<'_> {
                 &self.rollout,
                 self.new_set(),
                 self.stable_set(),
-                self.rollout.status.canary.weights.as_ref(),
+                self.rollout.status.canary.weights.as_deref(),
             )
         } else {
             replicas::basic_canary_replica_counts(
@@ -198,7 +198,7 @@ impl Context<'_> {
         let Some((_, step)) = steps::current_step(&self.rollout) else {
             return false;
         };
-        let weights = self.next.canary.weights.as_ref();
+        let weights = self.next.canary.weights.as_deref();
         let at_size = || {
             replicas::at_desired_replica_counts(
                 &self.rollout,

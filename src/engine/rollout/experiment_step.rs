@@ -18,6 +18,7 @@ use crate::spec::rollout::{
     Rollout, RolloutExperimentStepAnalysisTemplateRef, RolloutExperimentTemplate,
 };
 use crate::spec::rollout_status::WeightDestination;
+use crate::spec::string_map::StringMap;
 
 use super::steps;
 
@@ -73,7 +74,7 @@ pub fn experiment_of_step(
             name,
             namespace: rollout.metadata.namespace.clone(),
             labels,
-            annotations: BTreeMap::from([(REVISION_ANNOTATION.to_owned(), revision)]).into(),
+            annotations: StringMap::from([(REVISION_ANNOTATION.to_owned(), revision)]).into(),
             ..ObjectMeta::default()
         },
         spec: ExperimentSpec {
@@ -334,9 +335,16 @@ mod tests {
         let [baseline, candidate] = spec.templates.as_slice() else {
             panic!("two templates")
         };
-        assert_eq!(baseline.template.labels()["app"], "base");
-        assert_eq!(baseline.template.labels()[POD_TEMPLATE_HASH_LABEL], "old");
-        assert_eq!(baseline.template.annotations()["a"], "b");
+        assert_eq!(baseline.template.labels().get("app").unwrap(), "base");
+        assert_eq!(
+            baseline
+                .template
+                .labels()
+                .get(POD_TEMPLATE_HASH_LABEL)
+                .unwrap(),
+            "old"
+        );
+        assert_eq!(baseline.template.annotations().get("a").unwrap(), "b");
         assert_eq!(baseline.selector.as_ref().unwrap().match_labels.len(), 1);
         assert_eq!(baseline.service, Some(TemplateService::default()));
         assert_eq!((baseline.min_ready_seconds, baseline.replicas), (7, None));

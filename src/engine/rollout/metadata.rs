@@ -12,6 +12,7 @@ use crate::engine::{EPHEMERAL_METADATA_ANNOTATION, ReplicaSet};
 use crate::spec::kubernetes::PodTemplate;
 use crate::spec::meta::ObjectMeta;
 use crate::spec::rollout::PodTemplateMetadata;
+use crate::spec::string_map::StringMap;
 
 /// What was injected into the ReplicaSet; none if nothing, or if its annotation cannot be read.
 pub fn injected_metadata(set: &ReplicaSet) -> Option<PodTemplateMetadata> {
@@ -78,14 +79,12 @@ pub fn sync_pod_metadata(
     true
 }
 
-type Strings = BTreeMap<String, String>;
-
 /// Values to set, or none to remove the key.
 fn changes(
-    present: &Strings,
+    present: &StringMap,
     injected: Option<&PodTemplateMetadata>,
     desired: Option<&PodTemplateMetadata>,
-    part: fn(&PodTemplateMetadata) -> &Strings,
+    part: fn(&PodTemplateMetadata) -> &StringMap,
 ) -> BTreeMap<String, Option<String>> {
     let injected = injected.map(part).into_iter().flatten();
     let desired = desired.map(part);
@@ -103,7 +102,7 @@ fn changes(
     obsolete.chain(wanted).collect()
 }
 
-fn apply(target: &mut Strings, changes: BTreeMap<String, Option<String>>) {
+fn apply(target: &mut StringMap, changes: BTreeMap<String, Option<String>>) {
     for (key, value) in changes {
         match value {
             Some(value) => target.insert(key, value),
@@ -142,11 +141,11 @@ fn drop_empty_metadata(template: &mut PodTemplate) {
     }
 }
 
-fn labels_of(metadata: &PodTemplateMetadata) -> &Strings {
+fn labels_of(metadata: &PodTemplateMetadata) -> &StringMap {
     &metadata.labels
 }
 
-fn annotations_of(metadata: &PodTemplateMetadata) -> &Strings {
+fn annotations_of(metadata: &PodTemplateMetadata) -> &StringMap {
     &metadata.annotations
 }
 

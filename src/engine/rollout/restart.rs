@@ -1,8 +1,7 @@
 //! `spec.restartAt`: pods that are older are evicted, a few at a time; and pod metadata.
 
-use std::collections::BTreeMap;
-
 use crate::engine::{Action, Pod};
+use crate::spec::string_map::StringMap;
 use crate::time::{Duration, Timestamp};
 
 use super::context::Context;
@@ -134,8 +133,8 @@ impl Context<'_> {
                 if metadata::sync_pod_metadata(&mut changed, before.as_ref(), wanted) {
                     updates.push(Action::UpdatePodMetadata {
                         name: changed.name,
-                        labels: BTreeMap::clone(&changed.labels),
-                        annotations: BTreeMap::clone(&changed.annotations),
+                        labels: StringMap::clone(&changed.labels),
+                        annotations: StringMap::clone(&changed.annotations),
                     });
                 }
             }

@@ -8,6 +8,7 @@ use crate::engine::{
 };
 use crate::spec::meta::{ConditionStatus, ObjectMeta};
 use crate::spec::rollout_status::RolloutConditionType;
+use crate::spec::string_map::StringMap;
 
 use super::context::{Context, set_template_affinity, template_affinity};
 use super::{anti_affinity, conditions, messages, metadata};
@@ -66,7 +67,7 @@ impl Context<'_> {
             .make_mut()
             .insert(POD_TEMPLATE_HASH_LABEL.to_owned(), hash);
         let inherited = self.inherited_annotations();
-        let mut annotations: BTreeMap<String, String> = inherited
+        let mut annotations: StringMap = inherited
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
         annotations.insert(REVISION_ANNOTATION.to_owned(), revision.to_string());

@@ -3,6 +3,8 @@
 use crate::engine::{
     Action, DESIRED_REPLICAS_ANNOTATION, Event, ReplicaSet, SCALE_DOWN_DEADLINE_ANNOTATION,
 };
+use crate::spec::string_map::StringMap;
+
 use crate::spec::defaults::AbortScaleDown;
 use crate::spec::rollout_status::RolloutPhase;
 use crate::time::{Duration, Timestamp};
@@ -63,7 +65,7 @@ impl Context<'_> {
             &self.rollout,
             &self.all_sets(),
             set,
-            self.next.canary.weights.as_ref(),
+            self.next.canary.weights.as_deref(),
         ) else {
             return false;
         };
@@ -317,7 +319,7 @@ impl Context<'_> {
             self.act(Action::DeleteReplicaSet {
                 name: set.name().to_owned(),
             });
-            let label = |labels: &std::collections::BTreeMap<String, String>| {
+            let label = |labels: &StringMap| {
                 labels
                     .get(crate::engine::POD_TEMPLATE_HASH_LABEL)
                     .is_some_and(|hash| hash == set.hash())

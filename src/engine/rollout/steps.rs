@@ -32,7 +32,7 @@ pub fn steps_back_from_current(rollout: &Rollout) -> Option<impl Iterator<Item =
 
 /// The experiment of the current step, or else of the last step before it that has one.
 pub fn current_experiment_step(rollout: &Rollout) -> Option<&RolloutExperimentStep> {
-    steps_back_from_current(rollout)?.find_map(|step| step.experiment.as_ref())
+    steps_back_from_current(rollout)?.find_map(|step| step.experiment.as_deref())
 }
 
 /// Whether the background analysis has yet to wait for its `startingStep`. False once all steps

@@ -137,7 +137,7 @@ impl Context<'_> {
                 || previous.stable != weights.stable
                 || previous.additional != weights.additional
         });
-        let message = changed.then(|| weights_message(previous.as_ref(), &weights));
+        let message = changed.then(|| weights_message(previous.as_deref(), &weights));
         let written = self.write_routers(split.clone(), message.as_deref());
         if let Err(failure) = written {
             return self.fail(failure);
@@ -149,7 +149,7 @@ impl Context<'_> {
         let mut weights = weights;
         weights.verified = self.verify_weights(&split);
         let is_unverified = weights.verified == Some(false);
-        self.next.canary.weights = Some(weights);
+        self.next.canary.weights = Some(Box::new(weights));
         self.remember_routing();
         if is_unverified {
             self.decision.wake(self.now + VERIFY_RETRY);
@@ -256,7 +256,7 @@ impl Context<'_> {
         for warning in found.warnings {
             self.event(Event::warning(warning.reason, warning.message));
         }
-        self.next.alb = found.balancers.last().cloned();
+        self.next.alb = found.balancers.last().cloned().map(Box::new);
         self.next.albs = found.balancers;
         Some(found.is_verified)
     }
@@ -289,7 +289,7 @@ impl Context<'_> {
     /// Has every router's managed routes taken away; weights stay as they are.
     fn clear_routes(&mut self) {
         let canary = self.rollout.spec.strategy.canary.as_ref();
-        let routing = canary.and_then(|canary| canary.traffic_routing.as_ref());
+        let routing = canary.and_then(|canary| canary.traffic_routing.as_deref());
         let objects = &self.observed.others;
         let written: Result<Vec<Writing>, Refusal> = routing
             .into_iter()
@@ -321,7 +321,7 @@ impl Context<'_> {
             message.map(|message| Event::normal(messages::TRAFFIC_WEIGHT_UPDATED_REASON, message))
         };
         let canary = self.rollout.spec.strategy.canary.as_ref();
-        let routing = canary.and_then(|canary| canary.traffic_routing.as_ref());
+        let routing = canary.and_then(|canary| canary.traffic_routing.as_deref());
         let mut changes = Vec::new();
         let mut events = Vec::new();
         let mut outcome = Ok(());
@@ -455,13 +455,13 @@ impl Context<'_> {
             if let Some(route) = &step.set_header_route {
                 headers.retain(|other: &SetHeaderRoute| other.name != route.name);
                 if !route.match_.is_empty() {
-                    headers.push(route.clone());
+                    headers.push(SetHeaderRoute::clone(route));
                 }
             }
             if let Some(route) = &step.set_mirror_route {
                 mirrors.retain(|other: &SetMirrorRoute| other.name != route.name);
                 if !route.match_.is_empty() {
-                    mirrors.push(route.clone());
+                    mirrors.push(SetMirrorRoute::clone(route));
                 }
             }
         }

@@ -107,7 +107,7 @@ impl<'b> RolloutView<'b> {
     /// Whether a traffic router splits requests.
     pub fn has_router(&self) -> bool {
         self.canary()
-            .and_then(|canary| canary.traffic_routing.as_ref())
+            .and_then(|canary| canary.traffic_routing.as_deref())
             .is_some_and(crate::spec::traffic_routing::RolloutTrafficRouting::has_router)
     }
 

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::selectors::{NEED_TWO_SAMPLES, Selected, is_counter_name, is_shifted, selectors};
+use crate::spec::string_map::StringMap;
+
 use crate::lint::context::MetricView;
 use crate::lint::evaluate::{MetricOutcome, evaluate_over};
 use crate::promql::labels::{Labels, MatchOp, Matcher};
@@ -99,13 +101,13 @@ fn moves(name: &str, selected: &Selected<'_>) -> bool {
 }
 
 /// Labels that the selector takes, without the name; `None` where no value for one comes to mind.
-fn labels_of(selected: &Selected<'_>) -> Option<BTreeMap<String, String>> {
+fn labels_of(selected: &Selected<'_>) -> Option<StringMap> {
     let mut by_name: BTreeMap<&str, Vec<&Matcher>> = BTreeMap::new();
     for matcher in &selected.selector.matchers {
         by_name.entry(&matcher.name).or_default().push(matcher);
     }
     by_name.remove("__name__");
-    let mut labels = BTreeMap::new();
+    let mut labels = StringMap::default();
     for (name, matchers) in by_name {
         let value = candidates(&matchers)
             .into_iter()

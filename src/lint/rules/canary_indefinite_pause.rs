@@ -70,7 +70,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
         let steps = rollout.canary().map_or(&[][..], |canary| &canary.steps[..]);
         for (step, canary_step) in steps.iter().enumerate() {
             let pause = canary_step.pause.as_ref();
-            let experiment = canary_step.experiment.as_ref();
+            let experiment = canary_step.experiment.as_deref();
             if pause.is_some_and(|pause| pause.duration.is_none()) {
                 let weight = wanted_percent(rollout, rollout.rollout.weight_at_step(step));
                 findings

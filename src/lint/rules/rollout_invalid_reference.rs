@@ -131,7 +131,7 @@ fn check_manager(context: &Context<'_>, object: &Object, findings: &mut Findings
             rollout.object.name == manager && rollout.object.namespace_or_default() == namespace;
         let routing = rollout
             .canary()
-            .and_then(|canary| canary.traffic_routing.as_ref());
+            .and_then(|canary| canary.traffic_routing.as_deref());
         if is_manager && routing.is_none_or(|routing| routing.istio.is_none()) {
             let path = "spec.strategy.canary.trafficRouting.istio";
             let message =

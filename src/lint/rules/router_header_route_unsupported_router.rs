@@ -126,7 +126,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
         let Some(canary) = rollout.canary() else {
             continue;
         };
-        let routing = canary.traffic_routing.as_ref();
+        let routing = canary.traffic_routing.as_deref();
         let routers = routing.map(named_routers).unwrap_or_default();
         let has_plugins = routing.is_some_and(|routing| !routing.plugins.is_empty());
         for (step, canary_step) in canary.steps.iter().enumerate() {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::promql::gofmt::format_openmetrics;
 use crate::promql::labels::{BUCKET_BOUND, Label, Labels, METRIC_NAME};
 use crate::promql::series::HashedLabels;
+use crate::spec::string_map::StringMap;
 
 use super::conventions::{Counter, Histogram, Instrument, Scope, Templates, Variables, fill};
 use super::counting::{OUTCOMES, Outcome};
@@ -163,7 +164,7 @@ pub(super) struct Identity<'a> {
     pub scope: Scope,
     pub variables: &'a [&'a Variables],
     /// Labels of the pod itself; those of an instrument win.
-    pub pod_labels: Option<&'a BTreeMap<String, String>>,
+    pub pod_labels: Option<&'a StringMap>,
     /// HTTP status of failed requests.
     pub error_code: u16,
 }

@@ -48,6 +48,7 @@ use crate::providers::conditions::Compiled;
 use crate::providers::{self, prometheus};
 use crate::spec::analysis::Metric;
 use crate::spec::metric_provider::PrometheusMetric;
+use crate::spec::string_map::StringMap;
 use crate::time::{Duration, Timestamp};
 
 use super::metrics::{MetricAnswer, MetricRequest};
@@ -88,7 +89,7 @@ pub(super) struct Telemetry {
     /// Metrics that were answered, by what of their settings was not used.
     unused: BTreeMap<String, BTreeSet<String>>,
     /// Why a metric's query gave nothing when it first did, by metric.
-    empty: BTreeMap<String, String>,
+    empty: StringMap,
 }
 
 #[derive(Debug, Clone)]
@@ -207,7 +208,7 @@ impl Telemetry {
             queries,
             conditions: Compiled::default(),
             unused: BTreeMap::new(),
-            empty: BTreeMap::new(),
+            empty: StringMap::default(),
         }))
     }
 

@@ -325,7 +325,7 @@ fn addressed_service(place: &Namespace, rollout: &Rollout, app: String) -> Strin
         .strategy
         .canary
         .as_ref()
-        .and_then(|canary| canary.traffic_routing.as_ref());
+        .and_then(|canary| canary.traffic_routing.as_deref());
     let virtual_service = routing
         .and_then(|routing| routing.istio.as_ref())
         .and_then(|istio| {
@@ -364,7 +364,7 @@ fn ingress_name(rollout: &Rollout) -> String {
         .strategy
         .canary
         .as_ref()
-        .and_then(|canary| canary.traffic_routing.as_ref()?.nginx.as_ref());
+        .and_then(|canary| canary.traffic_routing.as_deref()?.nginx.as_ref());
     let first = nginx.and_then(|nginx| {
         let several = nginx.stable_ingresses.iter().flatten();
         [&nginx.stable_ingress]

@@ -19,7 +19,7 @@ pub(super) fn validate_step(
     strategy_path: &Path,
     path: &Path,
 ) -> Vec<FieldError> {
-    let routing = canary.traffic_routing.as_ref();
+    let routing = canary.traffic_routing.as_deref();
     let mut errors = Vec::new();
     errors.extend(validate_action_count(step, path));
     let limit = rollout.spec.max_traffic_weight_or_default();

@@ -18,7 +18,7 @@ use crate::spec::traffic_routing::{
 /// Errors of one virtual service for the rollout that names it.
 pub(super) fn validate_virtual_service(rollout: &Rollout, object: &Value) -> Vec<FieldError> {
     let canary = rollout.spec.strategy.canary.as_ref();
-    let routing = canary.and_then(|canary| canary.traffic_routing.as_ref());
+    let routing = canary.and_then(|canary| canary.traffic_routing.as_deref());
     let Some((routing, istio)) =
         routing.and_then(|routing| Some((routing, routing.istio.as_ref()?)))
     else {

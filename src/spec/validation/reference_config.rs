@@ -32,7 +32,7 @@ pub(super) fn validate_istio_config(canary: &CanaryStrategy) -> Option<FieldErro
 }
 
 fn routing(canary: &CanaryStrategy) -> Option<&RolloutTrafficRouting> {
-    canary.traffic_routing.as_ref()
+    canary.traffic_routing.as_deref()
 }
 
 fn exactly_one(is_single: bool, is_multiple: bool, router: &str, rule: &str) -> Option<FieldError> {

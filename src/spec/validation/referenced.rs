@@ -220,7 +220,7 @@ fn open_background_arguments(rollout: &Rollout, spec: &AnalysisTemplateSpec) -> 
 
 fn validate_ingress(rollout: &Rollout, ingress: &Value) -> Option<FieldError> {
     let canary = rollout.spec.strategy.canary.as_ref()?;
-    let routing = canary.traffic_routing.as_ref()?;
+    let routing = canary.traffic_routing.as_deref()?;
     let name = object_name(ingress);
     let lists = |names: &Option<Vec<String>>| names.iter().flatten().any(|listed| listed == name);
     let path = Path::new("spec.strategy.canary.trafficRouting");

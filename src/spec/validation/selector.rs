@@ -1,10 +1,9 @@
 //! Label selectors and label maps (`apimachinery` `meta/v1/validation`).
 
-use std::collections::BTreeMap;
-
 use super::field::{FieldError, Path};
 use super::syntax;
 use crate::spec::meta::{LabelSelector, LabelSelectorRequirement};
+use crate::spec::string_map::StringMap;
 
 /// Errors of `selector`; a selector without any can be evaluated.
 pub(crate) fn validate_label_selector(selector: &LabelSelector, path: &Path) -> Vec<FieldError> {
@@ -19,7 +18,7 @@ pub(crate) fn validate_label_selector(selector: &LabelSelector, path: &Path) -> 
 }
 
 /// Errors of keys and values; both are reported at `path` itself, in the order of keys.
-pub(crate) fn validate_labels(labels: &BTreeMap<String, String>, path: &Path) -> Vec<FieldError> {
+pub(crate) fn validate_labels(labels: &StringMap, path: &Path) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (key, value) in labels {
         errors.extend(validate_label_name(key, path));

@@ -110,7 +110,7 @@ fn validate_ping_pong(canary: &CanaryStrategy, path: &Path) -> Vec<FieldError> {
         return Vec::new();
     };
     let mut errors = Vec::new();
-    let routing = canary.traffic_routing.as_ref();
+    let routing = canary.traffic_routing.as_deref();
     let alb_path = path.child("trafficRouting.alb");
     if routing.is_some_and(|routing| {
         routing.alb.is_none() && routing.istio.is_none() && routing.plugins.is_empty()
