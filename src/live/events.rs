@@ -3,8 +3,10 @@
 //! What becomes of equal and of many events is decided as in a simulation; see
 //! [`crate::sim::event_recorder`]. They are sent in the background and are never worth waiting for.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -21,6 +23,9 @@ use crate::time::Timestamp;
 const COMPONENT: &str = "rollouts-controller";
 /// Events that wait to be sent; beyond it the newest are lost.
 const WAITING: usize = 10_000;
+/// How many of them are taken at a time, and of how many objects they are sent at once.
+const AT_A_TIME: usize = 32;
+const LANES: usize = 4;
 
 /// Takes events and sends them.
 pub struct Events {
@@ -131,10 +136,23 @@ impl Events {
 impl Outbox {
     /// Sends events until nobody can make any more.
     pub async fn run(mut self, api: &Api) {
-        while let Some(sending) = self.0.recv().await {
-            if let Err(error) = send(api, &sending).await {
-                tracing::debug!(object = %sending.about, reason = sending.reason, %error, "an event is lost");
+        let mut waiting = Vec::new();
+        while self.0.recv_many(&mut waiting, AT_A_TIME).await > 0 {
+            let mut by_object: BTreeMap<ObjectRef, Vec<Sending>> = BTreeMap::new();
+            for sending in waiting.drain(..) {
+                let of_object = by_object.entry(sending.about.clone()).or_default();
+                of_object.push(sending);
             }
+            // Those of an object one after the other: a count follows what it counts.
+            stream::iter(by_object.into_values())
+                .for_each_concurrent(LANES, |sendings| async move {
+                    for sending in sendings {
+                        if let Err(error) = send(api, &sending).await {
+                            tracing::debug!(object = %sending.about, reason = sending.reason, %error, "an event is lost");
+                        }
+                    }
+                })
+                .await;
         }
     }
 }
