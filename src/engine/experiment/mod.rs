@@ -15,7 +15,7 @@ mod context;
 mod decide;
 mod phases;
 mod replica_sets;
-mod services;
+pub(crate) mod services;
 #[cfg(test)]
 mod tests;
 

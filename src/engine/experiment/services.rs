@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::engine::{Action, ReplicaSet};
 use crate::spec::experiment::{TemplateSpec, TemplateStatus, TemplateStatusCode};
-use crate::spec::kubernetes::{Service, ServicePort, ServiceSpec};
+use crate::spec::kubernetes::{PodTemplate, Service, ServicePort, ServiceSpec};
 use crate::spec::meta::IntOrString;
 use crate::spec::string_map::StringMap;
 
@@ -39,7 +39,7 @@ impl Context<'_> {
         set: &ReplicaSet,
         status: &mut TemplateStatus,
     ) {
-        let ports = container_ports(set);
+        let ports = container_ports(&set.template);
         let named_like_set = self
             .services
             .get(&template.name)
@@ -91,7 +91,12 @@ impl Context<'_> {
     }
 }
 
-fn container_ports(set: &ReplicaSet) -> Vec<ServicePort> {
+/// Whether pods have a port that a Service could offer.
+pub(crate) fn offers_ports(pods: &PodTemplate) -> bool {
+    !container_ports(pods).is_empty()
+}
+
+fn container_ports(pods: &PodTemplate) -> Vec<ServicePort> {
     let ports_of = |container: &Map<String, Value>| {
         container
             .get("ports")
@@ -99,8 +104,7 @@ fn container_ports(set: &ReplicaSet) -> Vec<ServicePort> {
             .cloned()
             .unwrap_or_default()
     };
-    set.template
-        .containers()
+    pods.containers()
         .flat_map(ports_of)
         .filter_map(|port| service_port(&port))
         .collect()

@@ -29,6 +29,7 @@ mod canary_unreachable_step;
 mod canary_weight_jump;
 mod canary_weight_needs_router;
 mod experiment_invalid_experiment;
+mod experiment_without_port;
 mod query_ignores_canary;
 mod query_includes_health_checks;
 mod query_rate_on_gauge;
@@ -92,6 +93,7 @@ pub static RULES: &[&Rule] = &[
     &canary_weight_jump::RULE,
     &canary_weight_needs_router::RULE,
     &experiment_invalid_experiment::RULE,
+    &experiment_without_port::RULE,
     &query_ignores_canary::RULE,
     &query_includes_health_checks::RULE,
     &query_rate_on_gauge::RULE,
