@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tracing::level_filters::LevelFilter;
 
 use super::Outcome;
+use super::reference_flags::ReferenceFlags;
 use crate::live::health::{self, Readiness};
 use crate::live::leader::{self, Election, Fence};
 use crate::live::metrics::Metrics;
@@ -135,6 +136,9 @@ pub(super) struct Arguments {
     /// Megabytes that the recording may grow to; then the oldest part is deleted.
     #[arg(long, default_value_t = 1024, value_name = "MB")]
     record_limit: u64,
+
+    #[command(flatten)]
+    reference: ReferenceFlags,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -158,6 +162,7 @@ pub(super) fn run(arguments: &Arguments) -> io::Result<Outcome> {
     };
     let secrets = SecretBook::default();
     log::start(format, arguments.loglevel, secrets.clone()).map_err(io::Error::other)?;
+    arguments.reference.warn();
     // Decisions take microseconds; one thread is enough and shares nothing.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -21,6 +21,8 @@ mod problems;
 mod promql;
 mod prove;
 #[cfg(feature = "live")]
+mod reference_flags;
+#[cfg(feature = "live")]
 mod replay;
 mod simulate;
 mod test;
