@@ -15,8 +15,8 @@ use crate::engine::objects::{Kind, ObjectRef};
 pub const DEBOUNCE: Duration = Duration::from_millis(2);
 /// From the end of a look at an object to the next: what it has caused is seen together.
 const REST: Duration = Duration::from_millis(20);
-/// The same for an Experiment, which then sees the first measurements of the runs it started.
-const REST_OF_EXPERIMENT: Duration = Duration::from_millis(40);
+/// The same where a look has started AnalysisRuns: the next one sees their first measurements.
+const REST_AFTER_RUNS: Duration = Duration::from_millis(40);
 /// So many Rollouts that are looked at within so long are a crowd.
 const CROWD: usize = 25;
 const CROWD_SPAN: Duration = Duration::from_secs(3);
@@ -70,8 +70,10 @@ struct State {
     running: BTreeSet<ObjectRef>,
     /// Of these, how many of a kind take a worker.
     busy: BTreeMap<Kind, usize>,
-    /// When the last look at an object was over.
-    ended: BTreeMap<ObjectRef, Instant>,
+    /// Until when objects rest after the last look at them.
+    rested: BTreeMap<ObjectRef, Instant>,
+    /// Being looked at, and to rest longer afterwards.
+    starts_runs: BTreeSet<ObjectRef>,
     /// Failures in a row.
     failures: BTreeMap<ObjectRef, u32>,
     /// Since when counts of a Rollout's pods wait to be written.
@@ -107,6 +109,11 @@ impl Queue {
         lock(&self.state).failures.remove(object);
     }
 
+    /// The look that is under way at this object starts AnalysisRuns.
+    pub fn starts_runs(&self, object: &ObjectRef) {
+        lock(&self.state).starts_runs.insert(object.clone());
+    }
+
     /// Whether a status in which only counts of pods are new is not written yet: in a crowd, for a
     /// while. Then the Rollout is looked at again in time.
     pub fn postpone(&self, object: &ObjectRef) -> bool {
@@ -126,7 +133,7 @@ impl Queue {
     pub fn forget(&self, object: &ObjectRef) {
         let mut state = lock(&self.state);
         state.failures.remove(object);
-        state.ended.remove(object);
+        state.rested.remove(object);
         state.waiting.remove(object);
         if let Some(key) = state.standing.remove(object) {
             state.due.remove(&key);
@@ -176,13 +183,10 @@ impl Queue {
 impl State {
     fn add(&mut self, object: &ObjectRef, now: Instant, at: Instant) {
         let is_running = self.running.contains(object);
-        let ended = self.ended.get(object).copied();
-        let rested = ended
-            .filter(|_| !is_running)
-            .map(|ended| ended + rest(&object.kind));
+        let rested = self.rested.get(object).filter(|_| !is_running);
         let at = rested
-            .filter(|rested| *rested > now)
-            .map_or(at, |rested| at.max(rested));
+            .filter(|rested| **rested > now)
+            .map_or(at, |rested| at.max(*rested));
         if let Some(standing) = self.standing.get(object) {
             if standing.0 <= at {
                 return;
@@ -222,12 +226,16 @@ impl State {
         if holds_worker {
             self.release(&object.kind);
         }
-        if self.ended.len() > REMEMBERED {
-            self.ended.retain(|_, ended| *ended + CROWD_SPAN > now);
+        if self.rested.len() > REMEMBERED {
+            self.rested.retain(|_, rested| *rested + CROWD_SPAN > now);
         }
-        self.ended.insert(object.clone(), now);
+        let rest = match self.starts_runs.remove(object) {
+            true => REST_AFTER_RUNS,
+            false => REST,
+        };
+        let rested = now + rest;
+        self.rested.insert(object.clone(), rested);
         // What was asked for meanwhile is not looked at before the rest is over.
-        let rested = now + rest(&object.kind);
         if let Some(key) = self.standing.get(object).filter(|key| key.0 < rested) {
             self.due.remove(key);
             self.standing.remove(object);
@@ -237,9 +245,9 @@ impl State {
 
     fn is_crowd(&self, now: Instant) -> bool {
         let looked_at = self
-            .ended
+            .rested
             .iter()
-            .filter(|(object, ended)| object.kind == Kind::Rollout && **ended + CROWD_SPAN > now);
+            .filter(|(object, rested)| object.kind == Kind::Rollout && **rested + CROWD_SPAN > now);
         looked_at.take(CROWD).count() == CROWD
     }
 
@@ -264,14 +272,6 @@ impl State {
         if let Some(busy) = self.busy.get_mut(kind) {
             *busy = busy.saturating_sub(1);
         }
-    }
-}
-
-fn rest(kind: &Kind) -> Duration {
-    if *kind == Kind::Experiment {
-        REST_OF_EXPERIMENT
-    } else {
-        REST
     }
 }
 
@@ -313,6 +313,12 @@ mod tests {
         state.finish(&rollout("a"), true, at(6));
         assert_eq!(state.take(at(6), &workers), Err(Some(at(26))));
         assert_eq!(state.take(at(26), &workers), Ok(rollout("a")));
+        // After a look that started runs it rests longer.
+        add(&mut state, "a", 26);
+        state.starts_runs.insert(rollout("a"));
+        state.finish(&rollout("a"), true, at(30));
+        assert_eq!(state.take(at(69), &workers), Err(Some(at(70))));
+        assert!(state.starts_runs.is_empty());
     }
 
     #[test]
@@ -348,7 +354,7 @@ mod tests {
         assert_eq!(state.take(at(5200), &WORKERS), Ok(a.clone()));
         assert!(!state.postpone(&a, at(5200)));
         assert!(state.postpone(&a, at(5201)));
-        assert!(!state.postpone(&a, at(5900)));
+        assert!(!state.postpone(&a, at(5920)));
         assert!(state.waiting.is_empty());
     }
 

@@ -191,6 +191,10 @@ impl Controller {
                 decision: &decision,
             };
             self.signals.decided(now, object, &record);
+            let mut actions = decision.actions.iter();
+            if actions.any(|action| matches!(action, Action::CreateAnalysisRun(_))) {
+                self.queue.starts_runs(object);
+            }
             let status = decision.status.as_ref().and_then(|status| {
                 let mut status = status.clone();
                 status.truncate_times();
