@@ -22,7 +22,8 @@ const CROWD: usize = 25;
 const CROWD_SPAN: Duration = Duration::from_secs(3);
 /// How long counts of pods may wait in a crowd for what comes after them, so that both are one write.
 const COUNTS_WAIT: Duration = Duration::from_secs(5);
-/// Objects whose last look is remembered before those that have rested are forgotten.
+/// Objects whose last look is remembered before those that were looked at too long ago for a crowd are
+/// forgotten.
 const REMEMBERED: usize = 100;
 /// The reference's rate limiter: first wait after a failure, doubled up to the longest
 /// (argo-rollouts `utils/queue`).

@@ -46,14 +46,6 @@ impl FromIterator<(String, String)> for StringMap {
     }
 }
 
-impl Extend<(String, String)> for StringMap {
-    fn extend<I: IntoIterator<Item = (String, String)>>(&mut self, entries: I) {
-        for (key, value) in entries {
-            self.0.insert(key, value);
-        }
-    }
-}
-
 impl IntoIterator for StringMap {
     type Item = (String, String);
     type IntoIter = std::vec::IntoIter<(String, String)>;

@@ -8,7 +8,9 @@ use crate::engine::rollout::replicas::{ReplicaCounts, pods_for_weight};
 use crate::source::{Sources, Span};
 use crate::spec::bundle::{Bundle, Object, Typed, Workload};
 use crate::spec::kubernetes::Service;
-use crate::spec::rollout::{AnalysisTemplateRef, CanaryStrategy, Rollout, RolloutAnalysis};
+use crate::spec::rollout::{
+    AnalysisTemplateRef, CanaryStep, CanaryStrategy, Rollout, RolloutAnalysis,
+};
 use crate::spec::validation::{ServiceRole, referenced_services};
 
 /// A rollout as the controller would see it.
@@ -102,6 +104,11 @@ impl<'b> RolloutView<'b> {
             Some(_) => None,
             None => strategy.canary.as_deref(),
         }
+    }
+
+    /// The steps of the canary strategy; none where there is no such strategy.
+    pub fn steps(&self) -> &[CanaryStep] {
+        self.canary().map_or(&[], |canary| &canary.steps)
     }
 
     /// Whether a traffic router splits requests.

@@ -108,7 +108,7 @@ pub fn holds_between(
     from: usize,
     to: usize,
 ) -> impl Iterator<Item = Hold> {
-    let steps = rollout.canary().map_or(&[][..], |canary| &canary.steps[..]);
+    let steps = rollout.steps();
     let behind = from.saturating_add(1);
     steps
         .get(behind..to)
@@ -151,7 +151,7 @@ fn measures(
 ) -> bool {
     // Seconds; none where something between may last for ever.
     let length = |from: usize, to: usize| {
-        let steps = rollout.canary().map_or(&[][..], |canary| &canary.steps[..]);
+        let steps = rollout.steps();
         steps
             .get(from..to)
             .unwrap_or_default()

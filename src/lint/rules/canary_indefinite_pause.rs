@@ -67,7 +67,7 @@ spec:
 
 fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
     for rollout in &context.rollouts {
-        let steps = rollout.canary().map_or(&[][..], |canary| &canary.steps[..]);
+        let steps = rollout.steps();
         for (step, canary_step) in steps.iter().enumerate() {
             let pause = canary_step.pause.as_ref();
             let experiment = canary_step.experiment.as_deref();

@@ -151,7 +151,7 @@ fn check_steps(rollout: &RolloutView<'_>, findings: &mut Findings<'_>) {
     if pods.containers().next().is_none() || offers_ports(pods) {
         return;
     }
-    let steps = rollout.canary().map_or(&[][..], |canary| &canary.steps[..]);
+    let steps = rollout.steps();
     for (step, canary_step) in steps.iter().enumerate() {
         let Some(experiment) = &canary_step.experiment else {
             continue;

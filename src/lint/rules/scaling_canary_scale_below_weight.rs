@@ -158,7 +158,7 @@ fn check(context: &Context<'_>, findings: &mut Findings<'_>) {
 
 /// One finding for a rollout: what mends the first step mends those behind it.
 fn check_rollout(rollout: &RolloutView<'_>, limit: f64, findings: &mut Findings<'_>) {
-    let steps = rollout.canary().map_or(&[][..], |canary| &canary.steps[..]);
+    let steps = rollout.steps();
     let spec = &rollout.rollout.spec;
     let replicas = f64::from(spec.replicas_or_default());
     let is_scaled = spec.replicas.is_none() && !rollout.autoscalers.is_empty();
